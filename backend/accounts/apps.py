@@ -1,0 +1,11 @@
+"""Who is who, who may see whom, zones, devices."""
+
+from django.apps import AppConfig
+
+
+class AccountsConfig(AppConfig):
+    """The room at the bottom of all that knows persons."""
+
+    name = "backend.accounts"
+    label = "accounts"
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,0 +1,120 @@
+"""The base of every API view: who asks, inside which transaction, and how a refusal leaves nothing behind."""
+
+import contextlib
+import uuid
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from django.db import DatabaseError, transaction
+from django.http import HttpResponseBase
+from django.http.request import HttpRequest
+from rest_framework import permissions
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from backend.accounts import access
+from backend.accounts.access import Actor
+from backend.common import clock, problems
+from backend.common.problems import FieldError, Problem
+
+
+class DoorView(APIView):
+    """One request, one transaction: entered after authentication, rolled back by an exception or an answer of 400 and above.
+
+    `roles` maps a verb to the roles that may use it; a verb that is not named is open to every signed-in person.
+    """
+
+    permission_classes = (permissions.IsAuthenticated,)
+    roles: ClassVar[Mapping[str, frozenset[str]]] = {}
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """DRF's order of things, with the door to the database right after authentication."""
+        self.format_kwarg = self.get_format_suffix(**kwargs)
+        renderer, media_type = self.perform_content_negotiation(request)
+        request.accepted_renderer = renderer  # type: ignore[attr-defined]
+        request.accepted_media_type = media_type  # type: ignore[attr-defined]
+        request.version, request.versioning_scheme = self.determine_version(request, *args, **kwargs)
+        self.perform_authentication(request)
+        self.now = clock.now()
+        if request.user.is_authenticated:
+            self._enter(request)
+        self.check_permissions(request)
+        self.check_throttles(request)
+        self._check_role(request)
+
+    def _enter(self, request: Request) -> None:
+        # Sign-in tables (session, person, memberships) are read before the door; from then on the clinic is certain.
+        self.actor: Actor = access.actor_of(
+            person=request.user,  # type: ignore[arg-type]
+            clinic_id=_uuid_header(request, "X-Clinic"),
+            request_id=getattr(request, "request_id", ""),
+        )
+        actor = self.actor
+        self._door.enter_context(
+            access.acting_as(
+                actor.person.id, actor.clinic_id, self._purpose(request), actor.device_id, actor.request_id
+            )
+        )
+        self._entered = True
+
+    def _purpose(self, request: Request) -> str:
+        return f"{request.method} {type(self).__name__}"
+
+    def _check_role(self, request: Request) -> None:
+        allowed = self.roles.get(request.method or "")
+        if allowed is not None and not self.actor.roles & allowed:
+            raise Problem(status=403, code="permission_denied", detail="Your role may not do this.")
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
+        """Answers, and commits or rolls back before the answer leaves."""
+        self._entered = False
+        try:
+            with contextlib.ExitStack() as self._door:
+                response = super().dispatch(request, *args, **kwargs)
+                if self._entered and response.status_code >= 400:
+                    transaction.set_rollback(True)
+        except DatabaseError as error:
+            problem = _of_database(error)
+            if problem is None:
+                raise
+            response = self.finalize_response(self.request, self.handle_exception(problem), *args, **kwargs)
+        return response
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Known refusals of the database are answers too; everything else goes DRF's way."""
+        if isinstance(exc, DatabaseError):
+            exc = _of_database(exc) or exc
+        return super().handle_exception(exc)
+
+
+def _of_database(error: DatabaseError) -> Problem | None:
+    """Two requests that met, or a database that went away, as an answer that says: send it again."""
+    state = getattr(error.__cause__, "sqlstate", None) or ""
+    if state in {"40001", "40P01", "55P03"}:
+        return Problem(
+            status=503,
+            code="try_again",
+            detail="Two changes met; nothing was stored. Send the request again.",
+            headers={"Retry-After": "1"},
+        )
+    if state.startswith(("08", "57P")) or (
+        not state and type(error).__name__ in {"OperationalError", "InterfaceError"}
+    ):
+        return Problem(
+            status=503,
+            code="database_away",
+            detail="The database is away for a moment; nothing was stored. Send the request again.",
+            headers={"Retry-After": "2"},
+        )
+    return None
+
+
+def _uuid_header(request: Request, name: str) -> uuid.UUID | None:
+    value = request.headers.get(name)
+    if not value:
+        return None
+    try:
+        return uuid.UUID(value)
+    except ValueError:
+        raise problems.invalid(FieldError(name, "invalid", f"{name} must be the id of a clinic.")) from None

@@ -1,0 +1,29 @@
+"""The field that sign-up asks for beside address and password."""
+
+from typing import Any
+
+from django import forms
+
+from backend.accounts import invitations
+from backend.accounts.models import Invitation
+from backend.common import clock
+
+
+class InvitationForm(forms.Form):
+    """The code of the invitation; it must be open and belong to the same address."""
+
+    invitation = forms.CharField(max_length=64)
+
+    def clean(self) -> dict[str, Any]:
+        """Finds the invitation."""
+        cleaned = super().clean() or {}
+        try:
+            self.invitation: Invitation = invitations.find(
+                code=cleaned.get("invitation", ""), email=cleaned.get("email", ""), now=clock.now()
+            )
+        except invitations.NotInvited as error:
+            self.add_error("invitation", str(error))
+        return cleaned
+
+    def signup(self, request: Any, user: Any) -> None:
+        """allauth's last step; everything was done when the person was saved."""

@@ -1,0 +1,224 @@
+"""Clinics, persons, their roles, who cares for whom, where they live."""
+
+import uuid
+from typing import ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Lower
+
+
+class Role(models.TextChoices):
+    """What a person is in a clinic."""
+
+    PATIENT = "patient"
+    CAREGIVER = "caregiver"
+    PSYCHIATRIST = "psychiatrist"
+    THERAPIST = "therapist"
+    NURSE = "nurse"
+    ADMINISTRATOR = "administrator"
+    AUDITOR = "auditor"
+
+
+CLINICIANS = frozenset({Role.PSYCHIATRIST, Role.THERAPIST, Role.NURSE})
+STAFF = CLINICIANS | {Role.ADMINISTRATOR, Role.AUDITOR}
+
+
+class Clinic(models.Model):
+    """One practice or hospital department; its people and records are closed to every other."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=200)
+    short_name = models.CharField(
+        max_length=30, help_text="The only name that subjects, lock screens and calendars show."
+    )
+    country = models.CharField(max_length=2, help_text="ISO 3166-1 alpha-2")
+    time_zone = models.CharField(max_length=64)
+    phone = models.CharField(max_length=40, blank=True)
+    created_at = models.DateTimeField()
+
+
+class PersonManager(BaseUserManager["Person"]):
+    """Finds persons by e-mail address, whatever its case."""
+
+    def get_by_natural_key(self, email: str | None) -> "Person":
+        """The person who signs in with this address. Raises Person.DoesNotExist."""
+        return self.get(email=(email or "").lower())
+
+
+class SexAtBirth(models.TextChoices):
+    """For the bands of questionnaires that differ by sex (AUDIT-C)."""
+
+    FEMALE = "female"
+    MALE = "male"
+    INTERSEX = "intersex"
+    UNDISCLOSED = "undisclosed"
+
+
+class Person(AbstractBaseUser):
+    """Anyone who signs in. Roles are memberships; the record of a patient hangs on this row."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    email = models.EmailField()
+    full_name = models.CharField(max_length=200)
+    time_zone = models.CharField(max_length=64)
+    locale = models.CharField(max_length=10, default="en")
+    country = models.CharField(max_length=2, blank=True)
+    born_on = models.DateField(null=True, blank=True)
+    sex_at_birth = models.CharField(max_length=12, choices=SexAtBirth, default=SexAtBirth.UNDISCLOSED)
+    quiet_from = models.TimeField(null=True, blank=True)
+    quiet_until = models.TimeField(null=True, blank=True)
+    channels = models.JSONField(
+        default=list, help_text="Channels beside the inbox, in the order in which they are tried."
+    )
+    created_at = models.DateTimeField()
+    deactivated_at = models.DateTimeField(null=True, blank=True)
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+    objects = PersonManager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(Lower("email"), name="person_email_once"),
+            models.CheckConstraint(condition=Q(email=Lower("email")), name="person_email_lower_case"),
+            models.CheckConstraint(
+                condition=Q(quiet_from__isnull=True, quiet_until__isnull=True)
+                | Q(quiet_from__isnull=False, quiet_until__isnull=False),
+                name="person_quiet_hours_have_both_ends",
+            ),
+        ]
+
+    @property
+    def is_active(self) -> bool:  # type: ignore[override]
+        """Django's word for a person who may sign in."""
+        return self.deactivated_at is None
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Membership(models.Model):
+    """A person's role in a clinic. One person may have several."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="memberships")
+    clinic = models.ForeignKey(Clinic, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=16, choices=Role)
+    since_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["person", "clinic", "role"],
+                condition=Q(ended_at__isnull=True),
+                name="membership_once_while_open",
+            ),
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="membership_role_known"),
+        ]
+
+
+class CareTeamMember(models.Model):
+    """A clinician cares for a patient, from `since_at` until `ended_at`. Without such a row a clinician sees nothing."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    clinic = models.ForeignKey(Clinic, on_delete=models.CASCADE, related_name="+")
+    patient = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="care_team")
+    member = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="cares_for")
+    since_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["member", "clinic", "patient"],
+                condition=Q(ended_at__isnull=True),
+                name="care_team_once_while_open",
+            ),
+            models.CheckConstraint(condition=~Q(patient=F("member")), name="care_team_not_oneself"),
+        ]
+        indexes = [
+            models.Index(fields=["patient", "clinic"], condition=Q(ended_at__isnull=True), name="care_team_of_patient"),
+        ]
+
+
+class ZoneStay(models.Model):
+    """From `since_at` on the person lived in `time_zone`; past days keep the zone in which they were lived."""
+
+    id = models.BigAutoField(primary_key=True)
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="zone_stays")
+    time_zone = models.CharField(max_length=64)
+    since_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["person", "since_at"], name="zone_stay_one_at_a_time")]
+
+
+class PatientCounter(models.Model):
+    """The number of a patient's latest change; each synced row carries the number of its own last change."""
+
+    patient = models.OneToOneField(Person, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    value = models.BigIntegerField(default=0)
+
+
+class Device(models.Model):
+    """A phone or browser that a person signed in with."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="devices")
+    platform = models.CharField(max_length=20)
+    push = models.JSONField(null=True, blank=True)
+    app_version = models.CharField(max_length=40, blank=True)
+    locale = models.CharField(max_length=10, blank=True)
+    time_zone = models.CharField(max_length=64, blank=True)
+    seen_at = models.DateTimeField()
+
+
+class Invitation(models.Model):
+    """The only way in: an address that a clinic's administrator invited, once, for a while."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    clinic = models.ForeignKey(Clinic, on_delete=models.CASCADE, related_name="+")
+    email = models.EmailField()
+    full_name = models.CharField(max_length=200)
+    role = models.CharField(max_length=16, choices=Role)
+    time_zone = models.CharField(max_length=64)
+    born_on = models.DateField(null=True, blank=True)
+    care_team = models.JSONField(default=list, help_text="Ids of the clinicians who will care for an invited patient.")
+    token_hash = models.CharField(max_length=64)
+    invited_by = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="+")
+    invited_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["token_hash"], name="invitation_token_once")]
+        indexes = [models.Index(fields=["clinic", "-invited_at"], name="invitation_list_of_clinic")]
+
+
+class OutboxMail(models.Model):
+    """A mail that accounts sends (invitation, sign-in code); the row is written before the attempt."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    recipient = models.EmailField()
+    subject = models.CharField(max_length=200)
+    text = models.TextField()
+    html = models.TextField(blank=True)
+    created_at = models.DateTimeField()
+    try_at = models.DateTimeField()
+    attempts = models.PositiveSmallIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    failed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["try_at"],
+                condition=Q(sent_at__isnull=True, failed_at__isnull=True),
+                name="outbox_due_for_sender",
+            )
+        ]

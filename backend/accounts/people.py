@@ -1,0 +1,90 @@
+"""Persons, their roles and zones, and who cares for whom."""
+
+import uuid
+from collections.abc import Collection
+from datetime import datetime
+
+from backend.accounts.models import (
+    CLINICIANS,
+    CareTeamMember,
+    Clinic,
+    Membership,
+    PatientCounter,
+    Person,
+    Role,
+    ZoneStay,
+)
+from backend.common import clock
+
+
+class NotAClinician(ValueError):
+    """Only a psychiatrist, therapist or nurse of the clinic can be on a care team."""
+
+
+class NotAPatient(ValueError):
+    """Only a patient of the clinic has a care team there."""
+
+
+def join(*, person: Person, clinic: Clinic, role: str, now: datetime) -> Membership:
+    """Gives the person a role in the clinic; twice is the same as once."""
+    membership, _ = Membership.objects.get_or_create(
+        person=person, clinic=clinic, role=role, ended_at=None, defaults={"since_at": now}
+    )
+    if role == Role.PATIENT:
+        PatientCounter.objects.get_or_create(patient=person)
+    return membership
+
+
+def create(
+    *, email: str, full_name: str, time_zone: str, now: datetime, password: str | None = None, **profile: object
+) -> Person:
+    """A new person, with the first entry of the zone history. Raises clock.UnknownZone."""
+    clock.zone(time_zone)
+    person = Person(email=email.lower(), full_name=full_name, time_zone=time_zone, created_at=now, **profile)
+    person.set_password(password)
+    person.save(force_insert=True)
+    ZoneStay.objects.create(person=person, time_zone=time_zone, since_at=now)
+    return person
+
+
+def change_zone(*, person: Person, time_zone: str, now: datetime) -> bool:
+    """The person lives in another zone from now on; days before keep theirs. False when nothing changed.
+
+    Raises clock.UnknownZone. The caller plans reminders anew.
+    """
+    clock.zone(time_zone)
+    if person.time_zone == time_zone:
+        return False
+    person.time_zone = time_zone
+    person.save(update_fields=["time_zone"])
+    ZoneStay.objects.create(person=person, time_zone=time_zone, since_at=now)
+    return True
+
+
+def put_on_care_team(
+    *, clinic_id: uuid.UUID, patient_id: uuid.UUID, member_id: uuid.UUID, now: datetime
+) -> CareTeamMember:
+    """The clinician cares for the patient from now on; twice is the same as once. Raises NotAClinician, NotAPatient."""
+    if not _holds(member_id, clinic_id, CLINICIANS):
+        raise NotAClinician("Only a psychiatrist, therapist or nurse of this clinic can be on a care team.")
+    if not _holds(patient_id, clinic_id, {Role.PATIENT}):
+        raise NotAPatient("This person is not a patient of this clinic.")
+    row, _ = CareTeamMember.objects.get_or_create(
+        clinic_id=clinic_id, patient_id=patient_id, member_id=member_id, ended_at=None, defaults={"since_at": now}
+    )
+    return row
+
+
+def take_off_care_team(*, clinic_id: uuid.UUID, patient_id: uuid.UUID, member_id: uuid.UUID, now: datetime) -> bool:
+    """Ends the care from now on. False when there was none."""
+    return bool(
+        CareTeamMember.objects.filter(
+            clinic_id=clinic_id, patient_id=patient_id, member_id=member_id, ended_at__isnull=True
+        ).update(ended_at=now)
+    )
+
+
+def _holds(person_id: uuid.UUID, clinic_id: uuid.UUID, roles: Collection[str]) -> bool:
+    return Membership.objects.filter(
+        person_id=person_id, clinic_id=clinic_id, role__in=roles, ended_at__isnull=True
+    ).exists()

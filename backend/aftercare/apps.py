@@ -1,0 +1,11 @@
+"""What the patient lives and answers; what must be watched."""
+
+from django.apps import AppConfig
+
+
+class AftercareConfig(AppConfig):
+    """The room of logs, appointments, plans and alerts."""
+
+    name = "backend.aftercare"
+    label = "aftercare"
+    default_auto_field = "django.db.models.BigAutoField"

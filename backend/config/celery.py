@@ -1,0 +1,35 @@
+"""The Celery application. The broker only wakes workers; what is due stands in the database."""
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import beat_init, setup_logging, worker_ready
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
+
+app = Celery("afterglow")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@setup_logging.connect  # type: ignore[untyped-decorator]
+def _log_as_django_does(**_: Any) -> None:
+    """Celery leaves the log to Django's settings."""
+
+
+@beat_init.connect  # type: ignore[untyped-decorator]
+def _start_the_sweep(**_: Any) -> None:
+    """Beat's own thread: it works while the broker is away, when beat's scheduler does not."""
+    from backend.config import beat_entries
+    from backend.reminders import watch
+
+    beat_entries.settle()
+    watch.start_sweeping()
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]
+def _report_the_worker(**_: Any) -> None:
+    from backend.reminders import watch
+
+    watch.start_reporting("worker")

@@ -1,0 +1,329 @@
+"""Every setting in one place, read from the environment and, where that is silent, from `.local/env`.
+
+A value that is not what it should be stops the start with one line. Each key is described in docs/settings.md.
+"""
+
+import logging
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import environ
+import structlog
+from django.core.exceptions import ImproperlyConfigured
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCAL_DIR = Path(os.environ.get("LOCAL_DIR", ROOT / ".local"))
+
+env = environ.FileAwareEnv()
+if (LOCAL_DIR / "env").is_file() and "DATABASE_URL" not in os.environ and "DATABASE_URL_FILE" not in os.environ:
+    env.read_env(str(LOCAL_DIR / "env"), overwrite=False)
+
+
+def flag(name: str, default: bool) -> bool:
+    """True or False and nothing else."""
+    value = os.environ.get(name, str(default))
+    if value not in {"True", "False"}:
+        raise ImproperlyConfigured(f"{name} must be True or False, not {value!r}.")
+    return value == "True"
+
+
+DEBUG = flag("DEBUG", False)
+DEMO = flag("DEMO", False)
+SECRET_KEY = env.str("SECRET_KEY", "")
+if not SECRET_KEY or (not DEBUG and len(SECRET_KEY) < 32):
+    raise ImproperlyConfigured("SECRET_KEY (or SECRET_KEY_FILE) must hold at least 32 random characters.")
+
+BASE_URL = env.str("BASE_URL", "http://127.0.0.1:8000").rstrip("/")
+ON_LOOPBACK = BASE_URL.startswith(("http://127.0.0.1", "http://localhost", "http://[::1]"))
+if not BASE_URL.startswith("https://") and not ON_LOOPBACK:
+    raise ImproperlyConfigured("BASE_URL must be https:// anywhere but on loopback.")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"] if ON_LOOPBACK else [])
+if DEMO and not ON_LOOPBACK:
+    raise ImproperlyConfigured("DEMO=True works only with a BASE_URL on loopback: its passwords are printed.")
+RATE_LIMITS = env.str("RATE_LIMITS", "on")
+if RATE_LIMITS not in {"on", "off"} or (RATE_LIMITS == "off" and not DEMO):
+    raise ImproperlyConfigured("RATE_LIMITS must be on; off works only with the demo clinic on loopback.")
+CSRF_TRUSTED_ORIGINS = [BASE_URL]
+TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", 0)
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.postgres",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "allauth.headless",
+    "csp",
+    "django_celery_beat",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "pghistory",
+    "pgtrigger",
+    "rest_framework",
+    "backend.accounts",
+    "backend.reminders",
+    "backend.aftercare",
+    "backend.treatment",
+    "backend.insights",
+    "backend.web",
+    "backend.config",
+    *(["backend.demo"] if DEMO else []),
+]
+
+MIDDLEWARE = [
+    "backend.common.http.RequestGate",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+]
+ROOT_URLCONF = "backend.config.urls"
+WSGI_APPLICATION = "backend.config.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+
+def database(name: str, **test: Any) -> dict[str, Any]:
+    """A connection from the libpq address in the setting `name`."""
+    url = env.str(name, "")
+    if not url:
+        raise ImproperlyConfigured(
+            f"{name} is not set. Run `make run` first, or name your own server: docs/settings.md."
+        )
+    return {
+        **env.db_url_config(url),
+        "ENGINE": "django.db.backends.postgresql",
+        "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": True,
+        "TEST": test,
+        "OPTIONS": {"application_name": f"afterglow {name.lower()}", "connect_timeout": 5},
+    }
+
+
+# Three roles, three connections: the application owns nothing, the dispatcher sees only reminders, the owner migrates.
+DATABASES = {
+    "default": database("DATABASE_URL", MIRROR="owner"),
+    "owner": database("DATABASE_OWNER_URL"),
+    "dispatch": database("DATABASE_DISPATCH_URL", MIRROR="owner"),
+}
+DATABASE_ROUTERS: list[str] = []
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6379/0")
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "afterglow",
+        "OPTIONS": {"socket_timeout": 0.25, "socket_connect_timeout": 0.25},
+    }
+}
+
+# People
+AUTH_USER_MODEL = "accounts.Person"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("email", "full_name")},
+    },
+]
+ACCOUNT_ADAPTER = "backend.accounts.sign_in.Adapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_SIGNUP_FORM_CLASS = "backend.accounts.forms.InvitationForm"
+ACCOUNT_EMAIL_VERIFICATION = "none"  # the invitation itself was sent to the address
+ACCOUNT_UNIQUE_EMAIL = True
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = True
+ACCOUNT_SESSION_REMEMBER = True
+ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
+HEADLESS_ONLY = False
+HEADLESS_TOKEN_STRATEGY = "backend.accounts.sign_in.Tokens"
+HEADLESS_CLIENTS = ("app",)
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "account_login"
+SESSION_COOKIE_AGE = int(timedelta(days=90).total_seconds())
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not ON_LOOPBACK
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+STAFF_SESSION_AGE = timedelta(hours=12)
+
+# Headers
+SECURE_SSL_REDIRECT = not ON_LOOPBACK
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_COUNT else None
+SECURE_HSTS_SECONDS = 0 if ON_LOOPBACK else 31_536_000
+SECURE_HSTS_INCLUDE_SUBDOMAINS = not ON_LOOPBACK
+SECURE_HSTS_PRELOAD = not ON_LOOPBACK
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "manifest-src": ["'self'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+    }
+}
+
+# Interface
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "backend.accounts.sign_in.TokenAuthentication",
+        "backend.accounts.sign_in.BrowserAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["backend.common.http.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["backend.common.http.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "backend.common.openapi.Schema",
+    "EXCEPTION_HANDLER": "backend.common.problems.handle",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Afterglow",
+    "VERSION": "1",
+    "DESCRIPTION": "Aftercare and follow-up for people treated with ketamine. Errors are RFC 9457 problem documents.",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "backend.common.openapi.complete",
+        "backend.accounts.openapi.add_sign_in",
+    ],
+}
+APPEND_SLASH = False
+# Bodies on the API are limited by path in backend.common.http; this is the widest of them.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024
+
+# Background work: few fixed entries; the ledger in the database decides what is due.
+CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 0.5, "visibility_timeout": 3600}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_TIME_LIMIT = 50
+CELERY_TASK_SOFT_TIME_LIMIT = 45
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_MAX_LOOP_INTERVAL = 1
+CELERY_BEAT_SCHEDULE = {
+    "reminders.tick": {"task": "reminders.tick", "schedule": timedelta(seconds=1), "options": {"expire_seconds": 5}},
+    "reminders.deliver": {
+        "task": "reminders.deliver",
+        "schedule": timedelta(seconds=10),
+        "options": {"expire_seconds": 10},
+    },
+    "accounts.send_outbox": {
+        "task": "accounts.send_outbox",
+        "schedule": timedelta(seconds=10),
+        "options": {"expire_seconds": 10},
+    },
+}
+DJANGO_CELERY_BEAT_TZ_AWARE = True
+
+# Mail
+EMAIL_URL = env.str("EMAIL_URL", "smtp://127.0.0.1:1025")
+vars().update({key: value for key, value in env.email_url_config(EMAIL_URL).items() if key.startswith("EMAIL")})
+EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Afterglow <reminders@afterglow.invalid>")
+
+# Language, time, files
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = True
+LANGUAGE_CODE = "en"
+STATIC_URL = "static/"
+STATIC_ROOT = env.str("STATIC_ROOT", str(ROOT / "static"))
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEMO or DEBUG or ON_LOOPBACK
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = ON_LOOPBACK
+SILENCED_SYSTEM_CHECKS: list[str] = []
+
+# Write history: the row itself is the first version; event tables keep what updates and deletes replaced.
+PGHISTORY_APPEND_ONLY = True
+PGHISTORY_ADMIN_ALL_EVENTS = False
+
+# Logs: one line an event, the request's id in each, no personal data.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    wrapper_class=structlog.stdlib.BoundLogger,
+    cache_logger_on_first_use=True,
+)
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "plain": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "processor": structlog.dev.ConsoleRenderer(colors=False),
+            "foreign_pre_chain": [
+                structlog.contextvars.merge_contextvars,
+                structlog.stdlib.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+            ],
+        }
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "django.server": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+    },
+}
+logging.captureWarnings(True)

@@ -1,0 +1,2 @@
+"""All addresses."""
+urlpatterns: list = []
