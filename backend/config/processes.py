@@ -1,0 +1,112 @@
+"""Child processes that never outlive their parent: started in a group of their own, ended in order, found again."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+def spawn(
+    arguments: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    output: int | IO[bytes],
+    run_as: int | None = None,
+    on_orphaned: signal.Signals = signal.SIGTERM,
+    stdin: int = subprocess.DEVNULL,
+) -> subprocess.Popen[bytes]:
+    """Start a program in a process group of its own, with both outputs on `output`, as `run_as` where given.
+
+    On Linux the kernel sends it `on_orphaned` when the thread that calls this ends, kill -9 of the parent included.
+    """
+    return subprocess.Popen(  # noqa: S603 - the program and its arguments are ours
+        list(arguments),
+        env=dict(env),
+        cwd=cwd,
+        stdin=stdin,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        user=run_as,
+        group=run_as,
+        extra_groups=None if run_as is None else [],
+        preexec_fn=_dies_with(os.getpid(), on_orphaned),
+    )
+
+
+def _dies_with(parent: int, number: signal.Signals) -> Callable[[], None] | None:
+    libc = _libc
+    if libc is None:
+        return None
+
+    def arm() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, int(number))
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return arm
+
+
+def stop(child: subprocess.Popen[bytes], *, by: Sequence[tuple[signal.Signals, float]]) -> int:
+    """End a child: each signal in turn with its patience in seconds, then SIGKILL for it and its whole group."""
+    for number, patience in by:
+        if child.poll() is not None:
+            break
+        child.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=patience)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    return child.wait()
+
+
+def birth(pid: int) -> str:
+    """When that process began, in the system's own words; with the pid it names one process. Empty if there is none."""
+    stat = Path(f"/proc/{pid}/stat")
+    if sys.platform == "linux":
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            return ""
+        return "" if fields[0] == "Z" else fields[19]
+    answer = subprocess.run(  # noqa: S603
+        ["/bin/ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return answer.stdout.strip()
+
+
+def remember(record: Path, children: Mapping[str, subprocess.Popen[bytes]]) -> None:
+    """Note the living children, so that the next start finds those that a kill -9 left behind."""
+    lines = [f"{child.pid}\t{birth(child.pid)}\t{name}\n" for name, child in children.items()]
+    record.write_text("".join(lines))
+
+
+def end_leftovers(record: Path) -> list[str]:
+    """Kill what `remember` noted and still runs, with its process group; answers the names."""
+    if not record.is_file():
+        return []
+    ended = []
+    for line in record.read_text().splitlines():
+        number, _, rest = line.partition("\t")
+        began, _, name = rest.partition("\t")
+        if not began or birth(int(number)) != began:
+            continue
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(int(number), signal.SIGKILL)
+        for _ in range(100):
+            if not birth(int(number)):
+                break
+            time.sleep(0.05)
+        ended.append(name)
+    record.unlink(missing_ok=True)
+    return ended

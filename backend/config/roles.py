@@ -1,0 +1,99 @@
+"""The three roles of the database and their rights: owner, application, dispatch. None is a member of another."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import psycopg
+from psycopg import sql
+
+OWNER = "afterglow_owner"
+APPLICATION = "afterglow_app"
+DISPATCH = "afterglow_dispatch"
+ALL = (OWNER, APPLICATION, DISPATCH)
+DISPATCH_TABLES = ("reminders_rule", "reminders_reminder", "reminders_delivery", "reminders_heartbeat")
+
+
+class Connection(Protocol):
+    """A psycopg connection or one of Django's; all that is needed is a cursor."""
+
+    def cursor(self) -> Any: ...
+
+
+def make(
+    admin: psycopg.Connection[Any], *, passwords: Mapping[str, str], database: str, create_databases: bool = False
+) -> None:
+    """Make or mend the roles and the database, as a superuser or a role with CREATEROLE and CREATEDB (autocommit).
+
+    The database is made last: where it exists, all before it was done. `create_databases` lets the owner make the
+    tests' databases; leave it off on a server for patients.
+    """
+    superuser = admin.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone() == (True,)
+    for role in ALL:
+        known = admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+        rights = "LOGIN NOCREATEROLE " + ("CREATEDB" if create_databases and role == OWNER else "NOCREATEDB")
+        if superuser or not known:
+            rights += " NOSUPERUSER NOBYPASSRLS NOREPLICATION"  # only a superuser may say so of a role that exists
+        admin.execute(
+            sql.SQL("{} ROLE {} WITH {} PASSWORD {}").format(
+                sql.SQL("ALTER" if known else "CREATE"), sql.Identifier(role), sql.SQL(rights), passwords[role]
+            )
+        )
+    _separate(admin)
+    if not superuser:
+        # Only a member may give a database to a role; the membership is the administrator's, not between the three.
+        admin.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(OWNER)))
+    if not admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone():
+        admin.execute(
+            sql.SQL("CREATE DATABASE {} OWNER {} ENCODING 'UTF8' TEMPLATE template0").format(
+                sql.Identifier(database), sql.Identifier(OWNER)
+            )
+        )
+    admin.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(sql.Identifier(database), sql.Identifier(OWNER)))
+    admin.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database)))
+    admin.execute(
+        sql.SQL("GRANT CONNECT ON DATABASE {} TO {}, {}").format(
+            sql.Identifier(database), sql.Identifier(APPLICATION), sql.Identifier(DISPATCH)
+        )
+    )
+
+
+def _separate(admin: psycopg.Connection[Any]) -> None:
+    """Take back any membership of one of the three in another."""
+    found = admin.execute(
+        "SELECT given.rolname, member.rolname FROM pg_auth_members m JOIN pg_roles given ON given.oid = m.roleid "
+        "JOIN pg_roles member ON member.oid = m.member WHERE given.rolname = ANY(%s) AND member.rolname = ANY(%s)",
+        [list(ALL), list(ALL)],
+    ).fetchall()
+    for given, member in found:
+        admin.execute(sql.SQL("REVOKE {} FROM {}").format(sql.Identifier(given), sql.Identifier(member)))
+
+
+def grant(connection: Connection) -> None:
+    """Give the application's and the dispatcher's roles their rights in this database, as its owner; after `migrate`.
+
+    Safe at any time and any number of times. Tables made later are covered for the application by default
+    privileges; the dispatcher sees the reminder tables that exist now and no other.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        tables = {row[0] for row in cursor.fetchall()}
+        for statement in statements(tables):
+            cursor.execute(statement)
+
+
+def statements(tables: Iterable[str]) -> list[str]:
+    """The rights as SQL, in order; names are constants of this module, so nothing needs quoting."""
+    everything = "SELECT, INSERT, UPDATE, DELETE"
+    lines = [
+        "REVOKE ALL ON SCHEMA public FROM PUBLIC",
+        f"GRANT USAGE ON SCHEMA public TO {APPLICATION}, {DISPATCH}",
+        f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT {everything} ON TABLES TO {APPLICATION}",
+        f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE ON SEQUENCES TO {APPLICATION}",
+        f"GRANT {everything} ON ALL TABLES IN SCHEMA public TO {APPLICATION}",
+        f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {APPLICATION}",
+    ]
+    present = set(tables)
+    dispatched = [name for name in DISPATCH_TABLES if name in present]
+    if dispatched:
+        lines.append(f"GRANT SELECT, INSERT, UPDATE ON {', '.join(dispatched)} TO {DISPATCH}")
+    return lines
