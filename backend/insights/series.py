@@ -4,6 +4,7 @@ Mood is 0 (worst) to 10 (best). A period is half-open: `since` is included, `unt
 datetime in UTC; a day is the patient's own day, whose boundaries come from `backend.insights.days`.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
@@ -135,6 +136,12 @@ class Series(Struct, frozen=True):
     silences: tuple[Silence, ...]
     sessions: tuple[Marker, ...]
     starts: tuple[datetime, ...]
+
+    def position_of(self, at: datetime) -> float:
+        """The position of the day that holds an instant; before the range counted in days of 24 hours, below zero."""
+        if at < self.starts[0]:
+            return -((self.starts[0] - at) / timedelta(days=1)) - 0.5
+        return bisect_right(self.starts, at) - 1
 
 
 class Readings(Struct, frozen=True):
