@@ -48,20 +48,23 @@ class Frame(Struct, frozen=True):
 def axis(pen: Drawing, frame: Frame, series: Series, *, top: float) -> float:
     """The line of time, with dates far enough apart to be read; the last day always has one."""
     pen.line(x1=frame.x0, x2=frame.x1, y=top, cls="c-base")
-    for position, label in ticks([day.on for day in series.trend.days], pitch=frame.pitch):
+    days = [day.on for day in series.trend.days]
+    for position, label in ticks(days, pitch=frame.pitch, apart=46 if frame.narrow else 60):
         x = frame.middle(position)
         pen.mark("path", "c-base", d=path("M", x, top, "v", 5))
         pen.text(label, x=min(x, frame.width - 16), y=top + 18, cls="mid")
     return top + 22
 
 
-def ticks(days: Sequence[date], *, pitch: float) -> list[tuple[int, str]]:
-    """(position, label) of the dates on the axis, at least 46 units apart: weeks back from the last day, or months."""
-    step = next((n for n in (1, 2, 7, 14, 28) if n * pitch >= 46), None)
+def ticks(days: Sequence[date], *, pitch: float, apart: float) -> list[tuple[int, str]]:
+    """(position, label) of the dates on the axis, at least `apart` units from each other.
+
+    Weeks counted back from the last day, or months where weeks do not fit.
+    """
+    step = next((n for n in (1, 2, 7, 14, 28) if n * pitch >= apart), None)
     last = len(days) - 1
     if step is not None:
         return [(position, words.short(days[position])) for position in range(last % step, last + 1, step)]
-    firsts = [at for at, day in enumerate(days) if day.day == 1]
-    every = max(1, -(-46 // max(int(30 * pitch), 1)))
-    kept = [at for at in firsts if (days[at].month - 1) % every == 0]
+    months = next((n for n in (1, 2, 3, 4, 6, 12, 24, 60) if n * 30 * pitch >= apart), 120)
+    kept = [at for at, day in enumerate(days) if day.day == 1 and (day.year * 12 + day.month - 1) % months == 0]
     return [(at, str(days[at].year) if days[at].month == 1 else words.month(days[at])) for at in kept]

@@ -4,6 +4,8 @@ A lane takes the y where it may begin and returns the y where it ended. Wide dra
 left, narrow ones in a line above it, so that the name stays in view on a phone.
 """
 
+from datetime import timedelta
+from itertools import pairwise
 from statistics import fmean
 
 from backend.insights import words
@@ -19,14 +21,13 @@ def sessions(pen: Drawing, frame: Frame, series: Series, *, top: float, falls_to
     """Ember diamonds with the dose above, their fading trails, and dotted lines down to `falls_to`."""
     inside = [(series.position_of(s.at), s) for s in series.sessions]
     named = bool(series.trend.markers)
-    start = frame.name(
-        pen, "Sessions", y=top + (0 if frame.narrow else 12), under="mg" if named and frame.narrow else ""
-    )
-    if named and not frame.narrow:
-        pen.text("mg", x=0, y=top + 9)
-    y = start + (14 if frame.narrow else 8)
-    following = [position for position, _ in inside[1:]] + [float(frame.days)]
-    for (position, _), until in zip(inside, following, strict=True):
+    if frame.narrow:
+        y = frame.name(pen, "Sessions", y=top, under="mg" if named else "") + 14
+    else:
+        y = frame.name(pen, "Sessions", y=top + 12) + 8
+        if named:
+            pen.text("mg", x=0, y=top + 9)
+    for (position, _), (until, _) in pairwise([*inside, (float(frame.days), None)]):
         _trail(pen, frame, position=position, until=until, y=y, wash=wash)
     free_from = -1e9
     for position, session in inside:
@@ -38,8 +39,11 @@ def sessions(pen: Drawing, frame: Frame, series: Series, *, top: float, falls_to
         if session.dose_mg is not None and x - free_from >= 18:
             pen.text(words.dose(session.dose_mg), x=x, y=y - 9, cls="dose mid")
             free_from = x
-    if not named:
-        pen.text("none in this range", x=frame.x0, y=y + 4)
+    if not inside:
+        pen.text("none so far", x=frame.x0, y=y + 4)
+    elif not named:
+        before = series.trend.days[0].on + timedelta(days=round(inside[-1][0]))
+        pen.text(f"the last on {words.short(before)}", x=frame.x0, y=y - 7, cls="dose")
     return y + 12
 
 
@@ -155,7 +159,7 @@ def exercise(pen: Drawing, frame: Frame, series: Series, *, top: float) -> float
     """Minutes moved as bars from zero; an hour fills the lane, more than that fills it too."""
     moved = [(at, day.exercise.minutes) for at, day in enumerate(series.trend.days) if day.exercise]
     lately = [minutes for at, minutes in moved if at >= frame.days - 7]
-    note = f"{sum(lately)} min in 7 days" if lately else ""
+    note = f"{sum(lately)} min a week" if lately else ""
     start = frame.name(pen, "Exercise", y=top, under="minutes", note=note)
     base = start + 26
     bars = [(frame.middle(at), min(minutes, 60) / 60 * 26) for at, minutes in moved]
