@@ -1,6 +1,7 @@
 """What a clone keeps for itself under `.local/`: folders, secrets, the environment file, and the servers' own uid."""
 
 import errno
+import fcntl
 import hashlib
 import os
 import pwd
@@ -205,8 +206,24 @@ def check_room(local: Path) -> None:
         raise disk_full(local)
 
 
+def lock(path: Path, kind: int) -> int | None:
+    """An open descriptor that holds the lock, or None where LOCK_NB found it taken."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, kind)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    return handle
+
+
 def remove(local: Path) -> list[Path]:
-    """Delete `.local/` and the servers' folder that it names; answers what was removed."""
+    """Delete `.local/` and the servers' folder that it names; answers what was removed. Refuses while servers run."""
+    if not local.is_dir():
+        return []
+    held = lock(local / "keeper", fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if held is None:
+        raise CannotStart("the servers of this clone run: end `make run` (or what uses them) first")
     gone = []
     where = local / "where"
     if where.is_file():
@@ -216,7 +233,6 @@ def remove(local: Path) -> list[Path]:
             if folder.is_dir() and not folder.is_symlink():
                 shutil.rmtree(folder)
                 gone.append(folder)
-    if local.is_dir():
-        shutil.rmtree(local)
-        gone.append(local)
-    return gone
+    shutil.rmtree(local)
+    os.close(held)
+    return [*gone, local]

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from backend.config import embedded, home, processes, roles
-from backend.config.home import ROOT, CannotStart, Home
+from backend.config.home import ROOT, CannotStart, Home, lock
 
 POSTGRES, REDIS = "postgres", "redis"
 BOTH = (POSTGRES, REDIS)
@@ -68,17 +68,6 @@ def start_keeper(local: Path, needs: Sequence[str]) -> str:
         return line.readline().decode().strip()
 
 
-def lock(path: Path, kind: int) -> int | None:
-    """An open descriptor that holds the lock, or None where LOCK_NB found it taken."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, kind)
-    except BlockingIOError:
-        os.close(handle)
-        return None
-    return handle
-
-
 def alive(local: Path) -> bool:
     """Whether a keeper lives."""
     handle = lock(local / "keeper", fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -96,6 +85,20 @@ def state(local: Path) -> dict[str, int] | None:
     with contextlib.suppress(OSError, ValueError):
         return {str(name): int(port) for name, port in json.loads(path.read_text()).items()}
     return None
+
+
+def wait_for_end(local: Path) -> None:
+    """After the caller let go of its lock: return when the servers have stopped, or at once if others use them."""
+    until = time.monotonic() + embedded.START_SECONDS
+    while alive(local) and time.monotonic() < until:
+        shared = lock(local / "users", fcntl.LOCK_SH | fcntl.LOCK_NB)
+        if shared is not None:
+            os.close(shared)
+            alone = lock(local / "users", fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if alone is None:
+                return
+            os.close(alone)
+        time.sleep(0.05)
 
 
 def start_servers(place: Home, needs: Sequence[str]) -> dict[str, embedded.Server]:
@@ -144,7 +147,7 @@ def publish(place: Home, servers: dict[str, embedded.Server]) -> None:
         addresses["REDIS_URL"] = embedded.redis_url(home.secret(local, REDIS), port=servers[REDIS].port)
     home.write_env(local, **addresses)
     home.write_private(local / "servers.json", json.dumps({name: server.port for name, server in servers.items()}))
-    processes.remember(local / "servers.pids", {name: server.process for name, server in servers.items()})
+    processes.remember(local / "servers.pids", {name: server.process.pid for name, server in servers.items()})
 
 
 def stop_all(servers: dict[str, embedded.Server]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
@@ -45,16 +45,25 @@ def spawn(
 
 
 def _dies_with(parent: int, number: signal.Signals) -> Callable[[], None] | None:
-    libc = _libc
-    if libc is None:
-        return None
+    return (lambda: die_with(parent, number)) if _libc is not None else None
 
-    def arm() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, int(number))
-        if os.getppid() != parent:
-            os._exit(1)
 
-    return arm
+def die_with(parent: int, number: signal.Signals, *, name: str = "") -> None:
+    """In a fresh child: ask the kernel for that signal when the parent ends, and take a name for `ps` and `top`."""
+    if _libc is None:
+        return
+    _libc.prctl(PR_SET_PDEATHSIG, int(number))
+    if name:
+        _libc.prctl(PR_SET_NAME, name.encode())
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def forks_end_with_this() -> None:
+    """From now on the kernel ends this process's own forks when it ends, a kill -9 included."""
+    if _libc is not None:
+        libc = _libc
+        os.register_at_fork(after_in_child=lambda: libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM)))
 
 
 def stop(child: subprocess.Popen[bytes], *, by: Sequence[tuple[signal.Signals, float]]) -> int:
@@ -85,9 +94,9 @@ def birth(pid: int) -> str:
     return answer.stdout.strip()
 
 
-def remember(record: Path, children: Mapping[str, subprocess.Popen[bytes]]) -> None:
-    """Note the living children, so that the next start finds those that a kill -9 left behind."""
-    lines = [f"{child.pid}\t{birth(child.pid)}\t{name}\n" for name, child in children.items()]
+def remember(record: Path, children: Mapping[str, int]) -> None:
+    """Note the living children (pid by name), so that the next start finds those that a kill -9 left behind."""
+    lines = [f"{pid}\t{birth(pid)}\t{name}\n" for name, pid in children.items()]
     record.write_text("".join(lines))
 
 

@@ -1,10 +1,15 @@
 """The three roles of the database and their rights: owner, application, dispatch. None is a member of another."""
 
+import os
+import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg
-from psycopg import sql
+from psycopg import conninfo, sql
+
+from backend.config import home
 
 OWNER = "afterglow_owner"
 APPLICATION = "afterglow_app"
@@ -28,18 +33,23 @@ def make(
     tests' databases; leave it off on a server for patients.
     """
     superuser = admin.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone() == (True,)
+    me = admin.info.user
     for role in ALL:
+        if role == me:
+            continue  # nobody changes the right by which this runs
         known = admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
         rights = "LOGIN NOCREATEROLE " + ("CREATEDB" if create_databases and role == OWNER else "NOCREATEDB")
         if superuser or not known:
             rights += " NOSUPERUSER NOBYPASSRLS NOREPLICATION"  # only a superuser may say so of a role that exists
+        # Hashed here, so that the password itself is in no statement and in no server log.
+        hashed = admin.pgconn.encrypt_password(passwords[role].encode(), role.encode(), b"scram-sha-256").decode()
         admin.execute(
             sql.SQL("{} ROLE {} WITH {} PASSWORD {}").format(
-                sql.SQL("ALTER" if known else "CREATE"), sql.Identifier(role), sql.SQL(rights), passwords[role]
+                sql.SQL("ALTER" if known else "CREATE"), sql.Identifier(role), sql.SQL(rights), hashed
             )
         )
     _separate(admin)
-    if not superuser:
+    if not superuser and me != OWNER:
         # Only a member may give a database to a role; the membership is the administrator's, not between the three.
         admin.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(OWNER)))
     if not admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone():
@@ -97,3 +107,54 @@ def statements(tables: Iterable[str]) -> list[str]:
     if dispatched:
         lines.append(f"GRANT SELECT, INSERT, UPDATE ON {', '.join(dispatched)} TO {DISPATCH}")
     return lines
+
+
+URLS = {OWNER: "DATABASE_OWNER_URL", APPLICATION: "DATABASE_URL", DISPATCH: "DATABASE_DISPATCH_URL"}
+
+
+def main(arguments: list[str]) -> int:
+    """`manage.py roles [--create-databases]`: make or mend the roles, the database and the rights that the URLs name.
+
+    Works with DATABASE_ADMIN_URL (a superuser, or a role with CREATEROLE and CREATEDB), or without it with the
+    owner's URL: then the database must exist and the owner needs CREATEROLE where roles are missing.
+    """
+    try:
+        addresses = {role: address(key) for role, key in URLS.items()}
+        passwords = {role: password_of(role, addresses[role]) for role in ALL}
+        database = str(conninfo.conninfo_to_dict(addresses[OWNER])["dbname"])
+        admin_url = setting("DATABASE_ADMIN_URL") or addresses[OWNER]
+        with psycopg.connect(admin_url, autocommit=True) as admin:
+            make(admin, passwords=passwords, database=database, create_databases="--create-databases" in arguments)
+        with psycopg.connect(addresses[OWNER]) as owner:
+            grant(owner)
+    except (psycopg.Error, home.CannotStart, KeyError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        print(f"afterglow: {reason} (DATABASE_ADMIN_URL names who may make roles: docs/settings.md)", file=sys.stderr)
+        return 1
+    print(f"roles {', '.join(ALL)} and database {database} are ready; next: manage.py migrate --database owner")
+    return 0
+
+
+def setting(key: str) -> str:
+    """A setting from the environment, from the file that KEY_FILE names, or from `.local/env`."""
+    if path := os.environ.get(f"{key}_FILE"):
+        return Path(path).read_text().strip()
+    return os.environ.get(key) or home.read_env(home.local_dir()).get(key, "")
+
+
+def address(key: str) -> str:
+    """The URL in a setting that must be there."""
+    found = setting(key)
+    if not found:
+        raise home.CannotStart(f"{key} is not set")
+    return found
+
+
+def password_of(role: str, url: str) -> str:
+    """The password in the URL, which must name the role of its purpose."""
+    parts = conninfo.conninfo_to_dict(url)
+    if parts.get("user") != role:
+        raise home.CannotStart(f"{URLS[role]} must name the role {role}, not {parts.get('user')}")
+    if not parts.get("password"):
+        raise home.CannotStart(f"{URLS[role]} has no password")
+    return str(parts["password"])

@@ -1,4 +1,4 @@
-"""The launcher behind `make`: run, test, exec and servers, all on the same embedded servers."""
+"""The launcher behind `make`: run, test, exec and servers, all on one clone's embedded servers."""
 
 import os
 import shlex
@@ -26,7 +26,12 @@ def needs() -> list[str]:
 def with_servers(local: Path) -> int | None:
     """Start or join the servers that are wanted, and put their addresses into this process's environment."""
     wanted = needs()
-    held = keeper.use(local, needs=wanted) if wanted else None
+    if wanted:
+        held = keeper.use(local, needs=wanted)
+    else:
+        held = None
+        home.prepare(local)
+        home.write_env(local, DEMO="True", SECRET_KEY=home.secret(local, "secret_key"))
     for key, value in home.read_env(local).items():
         os.environ.setdefault(key, value)
     os.environ.setdefault("LOCAL_DIR", str(local))
@@ -45,13 +50,12 @@ def become(arguments: list[str], *, held: int | None) -> None:
 
 
 def execute(arguments: list[str]) -> None:
-    """`exec -- COMMAND...`: any command with the servers up; `python` is the one of .venv."""
+    """`exec -- COMMAND...`: any command with the servers up, the programs of .venv first on its path."""
     if arguments[:1] == ["--"]:
         arguments = arguments[1:]
     if not arguments:
         raise CannotStart("usage: python -m backend.config.stack exec -- COMMAND ...")
-    if arguments[0] == "python":
-        arguments[0] = sys.executable
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ.get("PATH", os.defpath)])
     become(arguments, held=with_servers(home.local_dir()))
 
 
@@ -76,7 +80,14 @@ def servers(_arguments: list[str]) -> None:
     signal.sigwait(endings)
 
 
-COMMANDS = {"exec": execute, "test": test, "servers": servers}
+def run(_arguments: list[str]) -> None:
+    """`run`: the demo, until Ctrl-C."""
+    from backend.config import launch
+
+    launch.run(home.local_dir(), needs=needs())
+
+
+COMMANDS = {"run": run, "exec": execute, "test": test, "servers": servers}
 
 
 def main(arguments: list[str]) -> int:

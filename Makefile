@@ -1,0 +1,56 @@
+# What one does here. `make` alone lists it.
+PYTHON ?= python3
+BOOT := $(PYTHON) backend/config/bootstrap.py
+EXEC := .venv/bin/python -m backend.config.stack exec --
+PYTEST ?=
+N ?= 10000
+
+.DEFAULT_GOAL := help
+.PHONY: help run test torture lint format bench bench-ingest bench-trend demo-load clean lock dev python
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+python:
+	@command -v $(PYTHON) >/dev/null || { echo "afterglow: $(PYTHON) is not installed: install Python 3.11 or later"; exit 1; }
+
+run: python  ## the demo clinic on http://127.0.0.1:8000 (PORT=... for another), until Ctrl-C
+	@$(BOOT) run
+
+test: python  ## all tests, on servers of the clone's own (PYTEST="-k reminders" for some)
+	@$(BOOT) test $(PYTEST)
+
+torture: python  ## all tests with the full counts; prints figures
+	@TORTURE=1 $(BOOT) test -m "torture or not torture" $(PYTEST)
+
+lint: dev  ## style, types, imports between rooms, migrations
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/lint-imports
+	$(EXEC) mypy
+	$(EXEC) python backend/manage.py makemigrations --check --dry-run
+
+format: dev  ## let ruff put the code into shape
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+bench: bench-ingest bench-trend  ## all measurements, each with its limit and the naive way in the same run
+
+bench-ingest: dev  ## check-ins a second, one by one and in batches
+	@$(EXEC) python -m bench.ingest $(BENCH)
+
+bench-trend: dev  ## a patient's trend over two years
+	@$(EXEC) python -m bench.trend $(BENCH)
+
+demo-load: dev  ## a demo clinic of N check-ins (N=10000000 takes a few minutes)
+	@$(EXEC) python backend/manage.py demo_load --check-ins $(N)
+
+clean: python  ## remove the demo's data, its servers and all caches; .venv stays
+	@$(BOOT) clean
+
+lock: dev  ## resolve the dependencies anew and write both locks with their hashes
+	.venv/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements.txt
+	.venv/bin/uv pip compile pyproject.toml --group dev -c requirements.txt --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements-dev.txt
+
+dev: python
+	@$(BOOT) install
