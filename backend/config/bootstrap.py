@@ -4,15 +4,6 @@ Only the standard library, and no syntax newer than Python 3.6 above the version
 read this file to be told that it is too old.
 """
 
-import sys
-
-NEEDED = (3, 11)
-if sys.version_info < NEEDED:
-    sys.exit(
-        "afterglow: Python %d.%d or later is needed, and %s is %d.%d: name a newer one, as in `make run PYTHON=python3.12`"
-        % (NEEDED[0], NEEDED[1], sys.executable, sys.version_info[0], sys.version_info[1])
-    )
-
 import contextlib
 import errno
 import hashlib
@@ -21,12 +12,15 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:
-    sys.exit("afterglow: Windows itself is not supported: run this in WSL (`wsl --install`), or use docker compose")
+NEEDED = (3, 11)
+if sys.version_info < NEEDED:
+    sys.exit(
+        f"afterglow: Python {NEEDED[0]}.{NEEDED[1]} or later is needed, and {sys.executable} is "
+        f"{sys.version_info[0]}.{sys.version_info[1]}: name a newer one, as in `make run PYTHON=python3.12`"
+    )
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
@@ -89,7 +83,7 @@ def install(kind: str) -> None:
     for name in ("PIP_REQUIRE_VIRTUALENV", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PYTHONHOME"):
         environment.pop(name, None)
     flags = ["--quiet", "--require-hashes", "--only-binary", ":all:", "--root-user-action", "ignore"]
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603
         [str(PYTHON), "-m", "pip", "install", *flags, "-r", str(lock)],
         env=environment,
         cwd=str(ROOT),
@@ -138,6 +132,10 @@ def ready(kind: str) -> None:
     """Make and fill `.venv` unless it is as the lock says; one at a time."""
     if installed(kind):
         return
+    try:
+        import fcntl
+    except ImportError as error:
+        raise Stop("Windows itself is not supported: use WSL (`wsl --install`) or docker compose") from error
     try:
         if shutil.disk_usage(str(ROOT)).free < NEEDED_BYTES:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -192,7 +190,7 @@ def main(arguments: "list[str]") -> None:
     if command == "install":
         return
     os.chdir(str(ROOT))
-    os.execv(str(PYTHON), [str(PYTHON), "-m", "backend.config.stack", command, *arguments[1:]])
+    os.execv(str(PYTHON), [str(PYTHON), "-m", "backend.config.stack", command, *arguments[1:]])  # noqa: S606
 
 
 if __name__ == "__main__":
