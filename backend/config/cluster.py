@@ -22,8 +22,10 @@ def make_cluster(place: Home, *, binaries: Path, data: Path, password: str) -> N
     workshop.mkdir(mode=0o700)
     home.write_private(workshop / "password", password)
     if account is not None:
-        # initdb insists on a uid with an account; the spare one has none. The cluster goes to the spare uid below.
+        # initdb insists on a uid with an account; the spare one has none. For these seconds an idle account works with
+        # the spare group, which may pass through the servers' folder; then the cluster goes to the spare uid.
         own(workshop, account)
+        os.chmod(place.servers, 0o710)  # noqa: S103 - the group has no other member
     arguments = [
         str(binaries / "bin" / "initdb"),
         f"--pgdata={workshop / 'data'}",
@@ -38,8 +40,11 @@ def make_cluster(place: Home, *, binaries: Path, data: Path, password: str) -> N
     ]
     log = log_file(place, "initdb")
     with log.open("ab") as output:
-        process = processes.spawn(arguments, env=server_env(), cwd=workshop, output=output, run_as=account)
+        process = processes.spawn(
+            arguments, env=server_env(), cwd=workshop, output=output, run_as=account, group=place.uid
+        )
         code = process.wait()
+    os.chmod(place.servers, 0o700)
     if code != 0:
         said = log.read_text(errors="replace")
         shutil.rmtree(workshop, ignore_errors=True)
@@ -82,15 +87,19 @@ def reachable(place: Home, folder: Path, *, probe: str) -> Path:
     uid = place.run_as
     if uid is None or home.can_enter(folder / probe, uid=uid):
         return folder
-    copy = place.servers / "wheel" / folder.parent.name / folder.name
-    if not (place.servers / "wheel" / "complete").exists():
-        shutil.rmtree(place.servers / "wheel", ignore_errors=True)
+    source = (folder / probe).stat()
+    version = f"{source.st_size} {source.st_mtime_ns}"
+    wheel = place.servers / "wheel"
+    copy = wheel / folder.parent.name / folder.name
+    complete = wheel / "complete"
+    if not complete.exists() or complete.read_text() != version:
+        shutil.rmtree(wheel, ignore_errors=True)
         shutil.copytree(folder, copy, symlinks=True)
         libraries = folder.parent.with_name(folder.parent.name + ".libs")
         if libraries.is_dir():
-            shutil.copytree(libraries, place.servers / "wheel" / libraries.name)
-        own(place.servers / "wheel", uid)
-        (place.servers / "wheel" / "complete").touch()
+            shutil.copytree(libraries, wheel / libraries.name)
+        own(wheel, uid)
+        complete.write_text(version)
     return copy
 
 

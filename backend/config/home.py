@@ -56,6 +56,7 @@ def prepare(local: Path) -> Home:
             os.chmod(local / name, 0o700)
         where = local / "where"
         if where.is_file() and (servers := Path(where.read_text().strip())).is_dir():
+            os.chmod(servers, 0o700)
             return Home(local=local, servers=servers, uid=owner_of(servers))
         if not as_root:
             uid, servers = os.geteuid(), local / "servers"

@@ -22,10 +22,12 @@ def spawn(
     cwd: Path,
     output: int | IO[bytes],
     run_as: int | None = None,
+    group: int | None = None,
     on_orphaned: signal.Signals = signal.SIGTERM,
     stdin: int = subprocess.DEVNULL,
 ) -> subprocess.Popen[bytes]:
-    """Start a program in a process group of its own, with both outputs on `output`, as `run_as` where given.
+    """Start a program in a process group of its own, with both outputs on `output`, as `run_as` where given
+    (with the group of the same number, or `group`).
 
     On Linux the kernel sends it `on_orphaned` when the thread that calls this ends, kill -9 of the parent included.
     """
@@ -38,7 +40,7 @@ def spawn(
         stderr=subprocess.STDOUT,
         start_new_session=True,
         user=run_as,
-        group=run_as,
+        group=None if run_as is None else group or run_as,
         extra_groups=None if run_as is None else [],
         preexec_fn=_dies_with(os.getpid(), on_orphaned),
     )
