@@ -18,3 +18,9 @@ def next_numbers(*, patient_id: uuid.UUID, count: int = 1) -> int:
             [patient_id, count],
         )
         return int(cursor.fetchone()[0])
+
+
+def lock(*, patient_id: uuid.UUID) -> None:
+    """Waits until no other transaction writes for this patient, and keeps it so until commit."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM accounts_patientcounter WHERE patient_id = %s FOR UPDATE", [patient_id])

@@ -9,3 +9,9 @@ class AftercareConfig(AppConfig):
     name = "backend.aftercare"
     label = "aftercare"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """The room's own logs join the registry."""
+        from backend.aftercare import checkins, kinds
+
+        kinds.register_own(after_check_in=checkins.settle)

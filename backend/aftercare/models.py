@@ -295,4 +295,3 @@ class PatientState(models.Model):
     last_entry_at = models.DateTimeField(null=True, blank=True, help_text="When a log of any kind last arrived.")
     last_felt_at = models.DateTimeField(null=True, blank=True)
     last_mood = models.SmallIntegerField(null=True, blank=True)
-    check_ins = models.IntegerField(default=0)

@@ -20,7 +20,7 @@ LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 Instant = Annotated[datetime, Meta(tz=True, description="ISO 8601 with offset", examples=["2026-11-24T20:15:00+05:30"])]
 Text = Annotated[str, Meta(max_length=4000, pattern="^[^\x00]*$")]
 Line = Annotated[str, Meta(max_length=200, pattern="^[^\x00]*$")]
-Word = Annotated[str, Meta(min_length=1, max_length=40, pattern="^[^\x00]*$")]
+Word = Annotated[str, Meta(min_length=1, max_length=40, pattern="^[^\x00-\x1f]*$")]
 Score = Annotated[int, Meta(ge=0, le=10, description="0 to 10")]
 ZoneName = Annotated[
     str, Meta(max_length=64, pattern="^[A-Za-z0-9_+/-]+$", description="IANA time zone", examples=["Asia/Kolkata"])
@@ -137,7 +137,7 @@ def _common_faults(body: Struct) -> list[FieldError]:
     for name in body.__struct_fields__:
         value = getattr(body, name)
         if isinstance(value, datetime):
-            if not _within_reach(value):
+            if not within_reach(value):
                 found.append(FieldError(f"/{name}", "out_of_range", f"{name} must lie between 1900 and 2200."))
         elif isinstance(value, date):
             if not EARLIEST.date() <= value <= LATEST.date():
@@ -151,7 +151,8 @@ def _common_faults(body: Struct) -> list[FieldError]:
     return found
 
 
-def _within_reach(value: datetime) -> bool:
+def within_reach(value: datetime) -> bool:
+    """Whether the instant lies between 1900 and 2200."""
     try:
         return EARLIEST <= value.astimezone(UTC) <= LATEST
     except OverflowError:
@@ -169,3 +170,9 @@ def not_in_future(name: str, value: datetime | None, *, now: datetime, grace: ti
             f"{name} lies in the future; check the phone's clock, ours says {now.isoformat()}.",
         )
     ]
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Python values as JSON would have them, to be read again as a body."""
+    result: dict[str, Any] = msgspec.to_builtins(values)
+    return result

@@ -1,1 +1,137 @@
-from drf_spectacular.openapi import AutoSchema as Schema
+"""The OpenAPI document: our structs as components, and the refusals that every operation can answer with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiResponse
+
+JSON = dict[str, Any]
+_REF = "#/components/schemas/{name}"
+_components: dict[str, JSON] = {}
+
+_PROBLEM: JSON = {
+    "type": "object",
+    "description": "RFC 9457: what went wrong, at which field, and what to do about it.",
+    "required": ["type", "title", "status", "detail", "code", "errors"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "code", "detail"],
+                "properties": {
+                    "pointer": {"type": "string", "description": "JSON Pointer into the body, or a parameter's name"},
+                    "code": {"type": "string"},
+                    "detail": {"type": "string"},
+                },
+            },
+        },
+    },
+    "example": {
+        "type": "/api/docs/problems/#invalid",
+        "title": "Bad Request",
+        "status": 400,
+        "detail": "mood: Expected int <= 10.",
+        "code": "invalid",
+        "errors": [{"pointer": "/mood", "code": "out_of_range", "detail": "mood: Expected int <= 10."}],
+    },
+}
+
+_REFUSALS = {
+    "400": "The body, a parameter or a header has a fault; `errors` names it.",
+    "401": "Not signed in, or the token has expired.",
+    "403": "Your role may not do this.",
+    "404": "There is no such record, or it is not yours to see.",
+    "410": "The record was deleted; its version brings it back.",
+    "411": "Send the body with a Content-Length.",
+    "412": "The record has changed since the version in If-Match; `current` holds it.",
+    "413": "The body is too large.",
+    "415": "Send the body as JSON.",
+    "429": "Too many requests; `Retry-After` says when to come back.",
+    "503": "The database is away, or two changes met; nothing was stored, send it again.",
+}
+
+
+class Schema(AutoSchema):
+    """drf-spectacular's view inspector; one tag for each resource."""
+
+    def get_tags(self) -> list[str]:
+        """The first part of the path after the version."""
+        parts = [part for part in self.path.split("/") if part]
+        return [parts[2] if len(parts) > 2 else "about"]
+
+
+def component(shape: type[msgspec.Struct], *, name: str | None = None) -> JSON:
+    """A reference to the struct's schema, which joins the document's components."""
+    (ref,), components = msgspec.json.schema_components([shape], ref_template=_REF)
+    _components.update(components)
+    return ref
+
+
+def schema_of(shape: type[msgspec.Struct]) -> JSON:
+    """The struct's own schema."""
+    ref = component(shape)
+    return _components[ref["$ref"].rpartition("/")[2]]
+
+
+def named(name: str, schema: JSON) -> JSON:
+    """A reference to a schema that we wrote, which joins the document's components."""
+    _components[name] = schema
+    return {"$ref": _REF.format(name=name)}
+
+
+def problem(description: str) -> Any:
+    """A refusal that an operation has beside the common ones."""
+    return OpenApiResponse({"$ref": _REF.format(name="Problem")}, description=description)
+
+
+def listing(item: JSON) -> JSON:
+    """The schema of one page of a list."""
+    link = {"type": ["string", "null"], "format": "uri"}
+    return {
+        "type": "object",
+        "required": ["results", "next", "previous"],
+        "properties": {"results": {"type": "array", "items": item}, "next": link, "previous": link},
+    }
+
+
+def complete(result: JSON, generator: Any, request: Any, public: bool) -> JSON:
+    """Adds our components and, to every operation of ours, the refusals that it can answer with."""
+    schemas = result.setdefault("components", {}).setdefault("schemas", {})
+    schemas.update({"Problem": _PROBLEM, **_components})
+    for path, operations in result["paths"].items():
+        for verb, operation in operations.items():
+            _add_refusals(path, verb, operation)
+    return result
+
+
+def _add_refusals(path: str, verb: str, operation: JSON) -> None:
+    codes = {"429", "503"}
+    if operation.get("security") != [] and {} not in operation.get("security", []):
+        codes |= {"400", "401", "403"}
+    if operation.get("parameters"):
+        codes.add("400")
+    if "{" in path or any(p.get("name") == "patient" for p in operation.get("parameters", [])):
+        codes.add("404")
+    if verb in {"post", "put", "patch", "delete"}:
+        codes |= {"400", "404", "411", "413"}
+    if "requestBody" in operation:
+        codes.add("415")
+    if any(p.get("name") == "If-Match" for p in operation.get("parameters", [])):
+        codes.add("412")
+    if verb in {"get", "put", "patch", "delete"} and "{id}" in path:
+        codes.add("410")
+    responses: Mapping[str, Any] = operation.setdefault("responses", {})
+    for code in sorted(codes):
+        if code not in responses:
+            responses[code] = {  # type: ignore[index]
+                "description": _REFUSALS[code],
+                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            }

@@ -5,12 +5,11 @@ from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any
 
+import orjson
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFilesSent
 from django.http import Http404, HttpResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
-
-import orjson
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -253,6 +253,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=10),
         "options": {"expire_seconds": 10},
     },
+    "aftercare.expand_appointments": {
+        "task": "aftercare.expand_appointments",
+        "schedule": timedelta(hours=6),
+        "options": {"expire_seconds": 3600},
+    },
     "accounts.send_outbox": {
         "task": "accounts.send_outbox",
         "schedule": timedelta(seconds=10),

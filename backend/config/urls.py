@@ -1,2 +1,30 @@
 """All addresses."""
-urlpatterns: list = []
+
+from django.conf import settings
+from django.urls import URLPattern, URLResolver, include, path
+
+from backend.config import about, api_docs
+
+handler404 = "backend.web.errors.not_found"
+handler500 = "backend.web.errors.server_error"
+handler403 = "backend.web.errors.forbidden"
+handler400 = "backend.web.errors.bad_request"
+
+api: list[URLPattern | URLResolver] = [
+    path("", about.About.as_view(), name="about"),
+    path("auth/", include("allauth.headless.urls")),
+    path("", include("backend.accounts.urls")),
+    path("", include("backend.reminders.urls")),
+    path("", include("backend.aftercare.urls")),
+    path("", include("backend.insights.urls")),
+]
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/v1/", include(api)),
+    path("api/schema/", api_docs.Schema.as_view(), name="schema"),
+    path("api/docs/", api_docs.Docs.as_view(url_name="schema"), name="docs"),
+    path("healthz", about.healthz, name="healthz"),
+    path("readyz", about.readyz, name="readyz"),
+    path("", include("backend.web.urls")),
+    *([path("demo/", include("backend.demo.urls"))] if settings.DEMO else []),
+]

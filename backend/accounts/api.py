@@ -1,0 +1,285 @@
+"""The doors of the room: patients and their care teams, invitations, the clinic."""
+
+import uuid
+from datetime import date
+from typing import Annotated, Any
+
+from django.db.models import Q
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from msgspec import Meta
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from backend.accounts import access, invitations, people
+from backend.accounts.door import DoorView
+from backend.accounts.models import CLINICIANS, CareTeamMember, Clinic, Invitation, Membership, Person, Role
+from backend.accounts.shapes import CARE_TEAM_MEMBER, CLINIC, INVITATION, PATIENT
+from backend.common import bodies, openapi, pages, problems, queries
+from backend.common.bodies import Line, Struct, ZoneName
+from backend.common.problems import FieldError, Problem
+
+ADMINISTRATORS = frozenset({Role.ADMINISTRATOR})
+PAGING = [
+    OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": 500, "default": 50}),
+    OpenApiParameter("cursor", OpenApiTypes.STR),
+]
+
+
+class Patients(DoorView):
+    """The patients of the own care teams."""
+
+    roles = {"GET": frozenset(CLINICIANS)}
+
+    @extend_schema(
+        operation_id="patients_list",
+        parameters=[OpenApiParameter("name", OpenApiTypes.STR, description="A part of the name"), *PAGING],
+        responses={200: openapi.listing(PATIENT)},
+    )
+    def get(self, request: Request) -> Response:
+        """A page of patients, by name."""
+        queries.refuse_unknown(request, {"name", "limit", "cursor"})
+        patients = access.patients_of(self.actor)
+        if name := queries.text(request, "name"):
+            patients = patients.filter(full_name__icontains=name)
+        page = pages.page(patients, request=request, ordering=("full_name", "id"))
+        return Response({**page, "results": [_patient(person) for person in page["results"]]})
+
+
+class PatientDetail(DoorView):
+    """One patient of the own care teams, or oneself."""
+
+    @extend_schema(operation_id="patient_read", responses={200: PATIENT})
+    def get(self, request: Request, id: uuid.UUID) -> Response:
+        """Who the patient is."""
+        return Response(_patient(access.open_record(self.actor, id).patient))
+
+
+class CareTeamBody(Struct):
+    """A clinician who joins a care team."""
+
+    member: uuid.UUID
+
+
+class TeamView(DoorView):
+    """Who cares for a patient; the patient, the team and the administrator see it, the administrator changes it."""
+
+    roles = {"POST": ADMINISTRATORS, "DELETE": ADMINISTRATORS}
+
+    def _see(self, id: uuid.UUID) -> None:
+        if not self.actor.roles & ADMINISTRATORS:
+            access.open_record(self.actor, id)
+        elif not Membership.objects.filter(
+            clinic_id=self.actor.clinic_id, person_id=id, role=Role.PATIENT, ended_at__isnull=True
+        ).exists():
+            raise problems.not_found()
+
+    def _team(self, id: uuid.UUID) -> list[dict[str, Any]]:
+        rows = CareTeamMember.objects.filter(clinic_id=self.actor.clinic_id, patient_id=id, ended_at__isnull=True)
+        found = list(rows.select_related("member").order_by("since_at", "id"))
+        held = Membership.objects.filter(
+            clinic_id=self.actor.clinic_id, person_id__in=[row.member_id for row in found], ended_at__isnull=True
+        ).values_list("person_id", "role")
+        roles: dict[uuid.UUID, list[str]] = {}
+        for person_id, role in held:
+            roles.setdefault(person_id, []).append(role)
+        return [
+            {
+                "id": row.member_id,
+                "name": row.member.full_name,
+                "roles": sorted(roles.get(row.member_id, [])),
+                "since_at": row.since_at,
+            }
+            for row in found
+        ]
+
+    def _clinic_id(self) -> uuid.UUID:
+        assert self.actor.clinic_id is not None  # noqa: S101 - an administrator has a clinic
+        return self.actor.clinic_id
+
+
+class CareTeam(TeamView):
+    """The care team of one patient."""
+
+    @extend_schema(operation_id="care_team_list", responses={200: openapi.listing(CARE_TEAM_MEMBER)})
+    def get(self, request: Request, id: uuid.UUID) -> Response:
+        """The care team as it is now."""
+        self._see(id)
+        return Response({"results": self._team(id), "next": None, "previous": None})
+
+    @extend_schema(
+        operation_id="care_team_add",
+        request={"application/json": openapi.component(CareTeamBody)},
+        responses={200: openapi.listing(CARE_TEAM_MEMBER)},
+    )
+    def post(self, request: Request, id: uuid.UUID) -> Response:
+        """Puts a clinician of this clinic on the team; twice is the same as once."""
+        body = bodies.read(request, CareTeamBody)
+        self._see(id)
+        try:
+            people.put_on_care_team(clinic_id=self._clinic_id(), patient_id=id, member_id=body.member, now=self.now)
+        except people.NotAClinician as error:
+            raise problems.invalid(FieldError("/member", "not_a_clinician", str(error))) from error
+        except people.NotAPatient:
+            raise problems.not_found() from None
+        return Response({"results": self._team(id), "next": None, "previous": None})
+
+
+class CareTeamMembership(TeamView):
+    """One clinician on the team of one patient."""
+
+    @extend_schema(operation_id="care_team_read", responses={200: CARE_TEAM_MEMBER})
+    def get(self, request: Request, id: uuid.UUID, member: uuid.UUID) -> Response:
+        """The clinician as a member of the team."""
+        self._see(id)
+        found = next((row for row in self._team(id) if row["id"] == member), None)
+        if found is None:
+            raise problems.not_found()
+        return Response(found)
+
+    @extend_schema(operation_id="care_team_remove", responses={204: None})
+    def delete(self, request: Request, id: uuid.UUID, member: uuid.UUID) -> Response:
+        """Ends the care from now on."""
+        self._see(id)
+        if not people.take_off_care_team(clinic_id=self._clinic_id(), patient_id=id, member_id=member, now=self.now):
+            raise problems.not_found()
+        return Response(status=204)
+
+
+class InvitationBody(Struct):
+    """Whom to invite, as what."""
+
+    email: Annotated[
+        str, Meta(max_length=254, pattern=r"^[^@\s\x00]+@[^@\s\x00]+\.[^@\s\x00]+$", examples=["asha@example.org"])
+    ]
+    full_name: Annotated[Line, Meta(min_length=1)]
+    role: Role
+    time_zone: ZoneName | None = None
+    born_on: date | None = None
+    care_team: Annotated[list[uuid.UUID], Meta(max_length=20)] = []
+
+
+class Invitations(DoorView):
+    """The clinic's invitations, for its administrators."""
+
+    roles = {"GET": ADMINISTRATORS, "POST": ADMINISTRATORS}
+
+    @extend_schema(operation_id="invitations_list", parameters=PAGING, responses={200: openapi.listing(INVITATION)})
+    def get(self, request: Request) -> Response:
+        """A page of invitations, newest first."""
+        queries.refuse_unknown(request, {"limit", "cursor"})
+        mine = Invitation.objects.filter(clinic_id=self.actor.clinic_id)
+        page = pages.page(mine, request=request, ordering=("-invited_at", "-id"))
+        return Response({**page, "results": [_invitation(row, self.now) for row in page["results"]]})
+
+    @extend_schema(
+        operation_id="invitations_create",
+        request={"application/json": openapi.component(InvitationBody)},
+        responses={201: INVITATION},
+    )
+    def post(self, request: Request) -> Response:
+        """Invites someone; the code goes to the address by mail and is shown nowhere else."""
+        body = bodies.read(request, InvitationBody)
+        clinic = Clinic.objects.get(id=self.actor.clinic_id)
+        try:
+            invitation = invitations.invite(
+                clinic=clinic,
+                by=self.actor.person,
+                email=body.email,
+                full_name=body.full_name,
+                role=body.role.value,
+                time_zone=body.time_zone or clinic.time_zone,
+                born_on=body.born_on,
+                care_team=body.care_team,
+                now=self.now,
+            )
+        except invitations.Underage as error:
+            raise problems.invalid(FieldError("/born_on", "underage", str(error))) from error
+        except invitations.AlreadyMember as error:
+            raise Problem(status=409, code="already_member", detail=str(error)) from error
+        except people.NotAClinician as error:
+            raise problems.invalid(FieldError("/care_team", "not_a_clinician", str(error))) from error
+        return Response(_invitation(invitation, self.now), status=201)
+
+
+class InvitationDetail(DoorView):
+    """One invitation."""
+
+    roles = {"GET": ADMINISTRATORS, "DELETE": ADMINISTRATORS}
+
+    @extend_schema(operation_id="invitation_read", responses={200: INVITATION})
+    def get(self, request: Request, id: uuid.UUID) -> Response:
+        """The invitation and whether it was used."""
+        return Response(_invitation(self._find(id), self.now))
+
+    @extend_schema(operation_id="invitation_revoke", responses={204: None})
+    def delete(self, request: Request, id: uuid.UUID) -> Response:
+        """Takes an open invitation back; twice is the same as once."""
+        invitation = self._find(id)
+        if invitation.accepted_at is not None:
+            raise Problem(
+                status=409, code="already_accepted", detail="This invitation was used; end the membership instead."
+            )
+        Invitation.objects.filter(Q(id=id), revoked_at__isnull=True).update(revoked_at=self.now)
+        return Response(status=204)
+
+    def _find(self, id: uuid.UUID) -> Invitation:
+        found = Invitation.objects.filter(id=id, clinic_id=self.actor.clinic_id).first()
+        if found is None:
+            raise problems.not_found()
+        return found
+
+
+class ClinicDetail(DoorView):
+    """The clinic for which one acts."""
+
+    @extend_schema(operation_id="clinic_read", responses={200: CLINIC})
+    def get(self, request: Request, id: uuid.UUID) -> Response:
+        """Name, address book entry and zone of the clinic, for its own people."""
+        clinic = Clinic.objects.filter(id=id).first() if id == self.actor.clinic_id else None
+        if clinic is None:
+            raise problems.not_found()
+        return Response(
+            {
+                "id": clinic.id,
+                "name": clinic.name,
+                "short_name": clinic.short_name,
+                "country": clinic.country,
+                "time_zone": clinic.time_zone,
+                "phone": clinic.phone,
+            }
+        )
+
+
+def _patient(person: Person) -> dict[str, Any]:
+    return {
+        "id": person.id,
+        "name": person.full_name,
+        "born_on": person.born_on,
+        "sex_at_birth": person.sex_at_birth,
+        "time_zone": person.time_zone,
+        "country": person.country,
+    }
+
+
+def _invitation(row: Invitation, now: Any) -> dict[str, Any]:
+    status = (
+        "accepted"
+        if row.accepted_at
+        else "revoked"
+        if row.revoked_at
+        else "expired"
+        if row.expires_at <= now
+        else "open"
+    )
+    return {
+        "id": row.id,
+        "email": row.email,
+        "full_name": row.full_name,
+        "role": row.role,
+        "time_zone": row.time_zone,
+        "status": status,
+        "invited_at": row.invited_at,
+        "expires_at": row.expires_at,
+        "accepted_at": row.accepted_at,
+    }

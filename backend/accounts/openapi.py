@@ -1,0 +1,17 @@
+"""Merges allauth's own OpenAPI description of sign-in into ours."""
+
+from typing import Any
+
+JSON = dict[str, Any]
+
+
+def add_sign_in(result: JSON, generator: Any, request: Any, public: bool) -> JSON:
+    """Adds the operations and components of `auth/`, whose shapes are allauth's (API.md, 'Resources')."""
+    from allauth.headless.spec.internal.schema import get_schema
+
+    theirs = get_schema()
+    for path, item in theirs["paths"].items():
+        result["paths"][path] = item
+    for section, parts in theirs.get("components", {}).items():
+        result["components"].setdefault(section, {}).update(parts)
+    return result

@@ -1,0 +1,54 @@
+"""What the room's answers look like, for the OpenAPI document."""
+
+from typing import Any
+
+from backend.accounts.models import Role, SexAtBirth
+from backend.common import openapi
+
+_ID = {"type": "string", "format": "uuid"}
+_TEXT = {"type": "string"}
+_AT = {"type": "string", "format": "date-time"}
+_AT_OR_NULL = {"type": ["string", "null"], "format": "date-time"}
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+PATIENT = openapi.named(
+    "Patient",
+    _object(
+        id=_ID,
+        name=_TEXT,
+        born_on={"type": ["string", "null"], "format": "date"},
+        sex_at_birth={"type": "string", "enum": list(SexAtBirth.values)},
+        time_zone=_TEXT,
+        country=_TEXT,
+    ),
+)
+CARE_TEAM_MEMBER = openapi.named(
+    "CareTeamMember",
+    _object(
+        id=_ID,
+        name=_TEXT,
+        roles={"type": "array", "items": {"type": "string", "enum": list(Role.values)}},
+        since_at=_AT,
+    ),
+)
+INVITATION = openapi.named(
+    "Invitation",
+    _object(
+        id=_ID,
+        email=_TEXT,
+        full_name=_TEXT,
+        role={"type": "string", "enum": list(Role.values)},
+        time_zone=_TEXT,
+        status={"type": "string", "enum": ["open", "accepted", "revoked", "expired"]},
+        invited_at=_AT,
+        expires_at=_AT,
+        accepted_at=_AT_OR_NULL,
+    ),
+)
+CLINIC = openapi.named(
+    "Clinic", _object(id=_ID, name=_TEXT, short_name=_TEXT, country=_TEXT, time_zone=_TEXT, phone=_TEXT)
+)

@@ -1,0 +1,24 @@
+"""Session tokens made by us and not by a sign-in form: for the demo clinic and for tests."""
+
+from datetime import datetime, timedelta
+
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.sessions.backends.db import SessionStore
+
+from backend.accounts.models import Person
+
+BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
+
+
+def issue(*, person: Person, now: datetime, lifetime: timedelta) -> str:
+    """A token that is fully signed in, as after the form; it dies with the password like any other."""
+    session = SessionStore()
+    session[SESSION_KEY] = str(person.pk)
+    session[BACKEND_SESSION_KEY] = BACKEND
+    session[HASH_SESSION_KEY] = person.get_session_auth_hash()
+    # allauth's own record of how the person signed in.
+    session["account_authentication_methods"] = [{"method": "password", "at": now.timestamp(), "email": person.email}]
+    session["account_authentication_methods_user"] = str(person.pk)
+    session.set_expiry(lifetime)
+    session.create()
+    return str(session.session_key)

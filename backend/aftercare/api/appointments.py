@@ -1,0 +1,323 @@
+"""The doors of appointments: clinicians of the care team make them, patients see, confirm and ask to move them."""
+
+import uuid
+from datetime import datetime
+from typing import Annotated, Any, ClassVar
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from msgspec import Meta, field
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from backend.accounts import access
+from backend.accounts.door import DoorView
+from backend.accounts.models import CLINICIANS, Clinic, Role
+from backend.aftercare import appointments
+from backend.aftercare.models import Appointment, AppointmentKind, AppointmentStatus, Occurrence
+from backend.common import bodies, etags, openapi, pages, problems, queries
+from backend.common.bodies import Instant, Line, Struct, Text, ZoneName
+from backend.common.problems import FieldError, Problem
+from backend.reminders import recurrence
+
+READERS = frozenset({Role.PATIENT, *CLINICIANS})
+WRITERS = frozenset(CLINICIANS)
+READ_ONLY = frozenset(
+    {"status", "occurrences", "version", "change_number", "received_at", "updated_at", "deleted_at", "clinic"}
+)
+_MAX_EXDATES = 500
+
+
+class AppointmentBody(Struct):
+    """An appointment as a clinician writes it."""
+
+    patient: uuid.UUID
+    kind: AppointmentKind
+    starts_at: Instant
+    minutes: Annotated[int, Meta(ge=5, le=1440, description="minutes")]
+    id: uuid.UUID | None = None
+    time_zone: ZoneName | None = None
+    with_: uuid.UUID | None = field(name="with", default=None)
+    rrule: (
+        Annotated[str, Meta(max_length=500, pattern="^[A-Z0-9=;,+:/\n-]*$", examples=["FREQ=WEEKLY;BYDAY=TU"])] | None
+    ) = None
+    exdates: Annotated[list[Instant], Meta(max_length=_MAX_EXDATES)] = []
+    place: Line | None = None
+    link: Annotated[str, Meta(max_length=500, pattern="^(https?://[^\x00-\x20]*)?$")] | None = None
+    note: Text | None = None
+
+    def faults(self) -> list[FieldError]:
+        """A rule has no seconds to spare."""
+        return [
+            FieldError(f"/exdates/{i}", "out_of_range", "exdates must lie between 1900 and 2200.")
+            for i, at in enumerate(self.exdates)
+            if not bodies.within_reach(at)
+        ]
+
+
+_OCCURRENCE = {
+    "type": "object",
+    "required": ["id", "starts_at", "status"],
+    "properties": {
+        "id": {"type": "string", "format": "uuid"},
+        "starts_at": {"type": "string", "format": "date-time"},
+        "status": {"type": "string", "enum": list(AppointmentStatus.values)},
+    },
+}
+_APPOINTMENT = openapi.named(
+    "Appointment",
+    {
+        "type": "object",
+        "required": ["id", "patient", "kind", "starts_at", "time_zone", "minutes", "status", "occurrences", "version"],
+        "properties": {
+            "id": {"type": "string", "format": "uuid"},
+            "patient": {"type": "string", "format": "uuid"},
+            "clinic": {"type": "string", "format": "uuid"},
+            "kind": {"type": "string", "enum": list(AppointmentKind.values)},
+            "starts_at": {"type": "string", "format": "date-time"},
+            "time_zone": {"type": "string", "description": "The wall time of `rrule` is kept in it"},
+            "minutes": {"type": "integer"},
+            "with": {"type": ["string", "null"], "format": "uuid"},
+            "rrule": {"type": ["string", "null"]},
+            "exdates": {"type": "array", "items": {"type": "string", "format": "date-time"}},
+            "place": {"type": "string"},
+            "link": {"type": "string"},
+            "note": {"type": "string"},
+            "status": {"type": "string", "enum": list(AppointmentStatus.values)},
+            "occurrences": {"type": "array", "items": _OCCURRENCE},
+            "version": {"type": "integer"},
+            "change_number": {"type": "integer"},
+            "received_at": {"type": "string", "format": "date-time"},
+            "updated_at": {"type": "string", "format": "date-time"},
+        },
+    },
+)
+_IF_MATCH = OpenApiParameter(
+    "If-Match", str, OpenApiParameter.HEADER, description='The version it was made from: `"3"`'
+)
+
+
+class AppointmentView(DoorView):
+    """What the doors of appointments share."""
+
+    def find(self, id: uuid.UUID) -> Appointment:
+        """The appointment, if it is the actor's own or of a patient of the care team. Raises 404, 410."""
+        row = Appointment.objects.select_related("patient").filter(id=id).first()
+        if row is None or not self._may_see(row):
+            raise problems.not_found()
+        if row.deleted_at is not None:
+            raise _gone(row)
+        return row
+
+    def _may_see(self, row: Appointment) -> bool:
+        if self.actor.is_patient and row.patient_id == self.actor.person.id:
+            return True
+        return (
+            row.clinic_id == self.actor.clinic_id and access.patients_of(self.actor).filter(id=row.patient_id).exists()
+        )
+
+    def answer(self, row: Appointment, *, status: int = 200) -> Response:
+        """The appointment with its occurrences."""
+        body = _as_json([row])[0]
+        return Response(body, status=status, headers={"ETag": etags.of(row.version)})
+
+
+class Appointments(AppointmentView):
+    """Appointments: the patient's own, or those of the clinic's patients of the own care teams."""
+
+    roles = {"GET": READERS}
+
+    @extend_schema(
+        operation_id="appointments_list",
+        parameters=[
+            OpenApiParameter("patient", OpenApiTypes.UUID),
+            OpenApiParameter("since", OpenApiTypes.DATETIME, description="`starts_at` from here, included"),
+            OpenApiParameter("until", OpenApiTypes.DATETIME, description="`starts_at` up to here, not included"),
+            OpenApiParameter("kind", OpenApiTypes.STR, enum=list(AppointmentKind.values)),
+            OpenApiParameter("status", OpenApiTypes.STR, enum=list(AppointmentStatus.values)),
+            OpenApiParameter("changed_after", OpenApiTypes.INT64),
+            OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": 500, "default": 50}),
+            OpenApiParameter("cursor", OpenApiTypes.STR),
+        ],
+        responses={200: openapi.listing(_APPOINTMENT)},
+    )
+    def get(self, request: Request) -> Response:
+        """A page of appointments, latest first."""
+        queries.refuse_unknown(
+            request, {"patient", "since", "until", "kind", "status", "changed_after", "limit", "cursor"}
+        )
+        patient_id = queries.identifier(request, "patient")
+        rows = Appointment.objects.filter(deleted_at__isnull=True)
+        if patient_id is not None or self.actor.is_patient:
+            record = access.open_record(self.actor, patient_id or self.actor.person.id)
+            rows = rows.filter(patient=record.patient)
+        else:
+            rows = rows.filter(patient__in=access.patients_of(self.actor), clinic_id=self.actor.clinic_id)
+        wanted = {
+            "starts_at__gte": queries.instant(request, "since"),
+            "starts_at__lt": queries.instant(request, "until"),
+            "kind": queries.choice(request, "kind", AppointmentKind.values),
+            "status": queries.choice(request, "status", AppointmentStatus.values),
+            "change_number__gt": queries.whole_number(request, "changed_after", low=0, high=2**63 - 1),
+        }
+        rows = rows.filter(**{name: value for name, value in wanted.items() if value is not None})
+        page = pages.page(rows, request=request, ordering=("-starts_at", "-id"))
+        return Response({**page, "results": _as_json(page["results"])})
+
+
+class AppointmentDetail(AppointmentView):
+    """One appointment by its id."""
+
+    roles = {"GET": READERS, "PUT": WRITERS, "DELETE": WRITERS}
+
+    @extend_schema(operation_id="appointment_read", responses={200: _APPOINTMENT})
+    def get(self, request: Request, id: uuid.UUID) -> Response:
+        """The appointment with its occurrences of the next 90 days."""
+        return self.answer(self.find(id))
+
+    @extend_schema(
+        operation_id="appointment_put",
+        request={"application/json": openapi.component(AppointmentBody)},
+        parameters=[_IF_MATCH],
+        responses={200: _APPOINTMENT, 201: _APPOINTMENT},
+    )
+    def put(self, request: Request, id: uuid.UUID) -> Response:
+        """Creates or changes; reminders follow. The same request twice is the same as once."""
+        body = bodies.read(request, AppointmentBody, ignored=READ_ONLY)
+        if body.id not in {None, id}:
+            raise problems.invalid(FieldError("/id", "mismatch", "The id in the body must equal the one in the path."))
+        record = access.open_record(self.actor, body.patient)
+        try:
+            row, new = appointments.put(
+                id=id,
+                clinic=Clinic.objects.get(id=self.actor.clinic_id),
+                patient=record.patient,
+                kind=body.kind.value,
+                starts_at=_whole_seconds(body.starts_at),
+                minutes=body.minutes,
+                now=self.now,
+                time_zone=body.time_zone,
+                with_person=body.with_,
+                rrule=body.rrule or None,
+                exdates=[_whole_seconds(at) for at in body.exdates],
+                place=body.place or "",
+                link=body.link or "",
+                note=body.note or "",
+                base=self._base(request, id),
+            )
+        except recurrence.RuleError as error:
+            raise problems.invalid(FieldError("/rrule", "unsupported_rule", str(error))) from error
+        except appointments.NotOnStaff as error:
+            raise problems.invalid(FieldError("/with", "not_on_staff", str(error))) from error
+        except appointments.IdTaken:
+            raise problems.not_found() from None
+        except appointments.Deleted as error:
+            raise _gone(error.current) from None
+        except appointments.Stale as error:
+            raise _stale(error.current) from None
+        return self.answer(row, status=201 if new else 200)
+
+    @extend_schema(operation_id="appointment_delete", parameters=[_IF_MATCH], responses={204: None})
+    def delete(self, request: Request, id: uuid.UUID) -> Response:
+        """Takes the appointment away; its reminders end. If-Match with the tombstone's version on a PUT restores it."""
+        try:
+            row = appointments.delete(appointment=self.find(id), now=self.now, base=self._base(request, id))
+        except appointments.Stale as error:
+            raise _stale(error.current) from None
+        return Response(status=204, headers={"ETag": etags.of(row.version)})
+
+    def _base(self, request: Request, id: uuid.UUID) -> int | None:
+        base = etags.if_match(request)
+        if base != etags.ANY:
+            return base
+        return Appointment.objects.filter(id=id).values_list("version", flat=True).first() or 0
+
+
+class AppointmentAction(AppointmentView):
+    """An answer to an appointment; repeated in the same state it changes nothing."""
+
+    status: ClassVar[AppointmentStatus]
+    roles = {"POST": READERS}
+
+    def post(self, request: Request, id: uuid.UUID) -> Response:
+        """The appointment with its new status; 409 when it was cancelled, held or missed before."""
+        try:
+            return self.answer(appointments.set_status(appointment=self.find(id), status=self.status, now=self.now))
+        except appointments.Ended as error:
+            raise Problem(status=409, code="already_ended", detail=str(error)) from error
+
+
+def _action(name: str, status: AppointmentStatus, roles: frozenset[str]) -> type[AppointmentAction]:
+    view = type(f"Appointment{name.title()}", (AppointmentAction,), {"status": status, "roles": {"POST": roles}})
+    word = name.replace("-", "_")
+    view.post = extend_schema(  # type: ignore[attr-defined]
+        operation_id=f"appointment_{word}",
+        request=None,
+        responses={200: _APPOINTMENT, 409: openapi.problem("Ended already.")},
+    )(AppointmentAction.post)
+    return view
+
+
+ACTIONS = {
+    "confirm": _action("confirm", AppointmentStatus.CONFIRMED, READERS),
+    "ask-to-move": _action("ask-to-move", AppointmentStatus.MOVE_ASKED, READERS),
+    "cancel": _action("cancel", AppointmentStatus.CANCELLED, READERS),
+    "no-show": _action("no-show", AppointmentStatus.NO_SHOW, WRITERS),
+}
+
+
+def _whole_seconds(at: datetime) -> datetime:
+    return at.replace(microsecond=0)
+
+
+def _as_json(rows: list[Appointment]) -> list[dict[str, Any]]:
+    occurrences: dict[uuid.UUID, list[dict[str, Any]]] = {}
+    found = Occurrence.objects.filter(appointment__in=rows).order_by("starts_at", "id")
+    for occurrence in found:
+        occurrences.setdefault(occurrence.appointment_id, []).append(
+            {"id": occurrence.id, "starts_at": occurrence.starts_at, "status": occurrence.status}
+        )
+    return [
+        {
+            "id": row.id,
+            "patient": row.patient_id,
+            "clinic": row.clinic_id,
+            "kind": row.kind,
+            "starts_at": row.starts_at,
+            "time_zone": row.time_zone,
+            "minutes": row.minutes,
+            "with": row.with_person_id,
+            "rrule": row.rrule,
+            "exdates": row.exdates,
+            "place": row.place,
+            "link": row.link,
+            "note": row.note,
+            "status": row.status,
+            "occurrences": occurrences.get(row.id, []),
+            "version": row.version,
+            "change_number": row.change_number,
+            "received_at": row.received_at,
+            "updated_at": row.updated_at,
+        }
+        for row in rows
+    ]
+
+
+def _gone(row: Appointment) -> Problem:
+    return Problem(
+        status=410,
+        code="deleted",
+        detail=f'The appointment was deleted. PUT it with If-Match: "{row.version}" to bring it back.',
+        headers={"ETag": etags.of(row.version)},
+        extra={"version": row.version, "deleted_at": row.deleted_at},
+    )
+
+
+def _stale(row: Appointment) -> Problem:
+    return Problem(
+        status=412,
+        code="stale",
+        detail="The appointment has changed since the version in If-Match; merge with `current` and send again.",
+        errors=[FieldError("If-Match", "stale", "Not the current version.")],
+        extra={"current": _as_json([row])[0]},
+    )

@@ -1,0 +1,193 @@
+"""The registry of logs: a new kind is a model, a body shape and one line here; lists, sync, exports and trends pick it up."""
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum
+from functools import cached_property
+from typing import Any
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import connection, models
+
+from backend.accounts.models import Person
+from backend.aftercare import entries
+from backend.aftercare.entries import Entry
+from backend.aftercare.models import ExerciseLog, Log, MoodCheckIn, NutritionLog, SleepLog, SubstanceLog
+from backend.common.fields import NoteField, same_note
+from backend.common.problems import FieldError
+
+# A separator that no tag can hold (it is no printable character), for lists on their way through unnest.
+_SEPARATOR = "\x1f"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of what the patient said: how it travels to the database and back, and when it is the same."""
+
+    name: str
+    field: models.Field[Any, Any]
+
+    @cached_property
+    def sql_name(self) -> str:
+        """The column's name in the table."""
+        return str(self.field.column)
+
+    @cached_property
+    def array_type(self) -> str:
+        """The type of the array in which a batch's values travel."""
+        return "text[]" if isinstance(self.field, ArrayField) else f"{self.field.rel_db_type(connection)}[]"
+
+    @cached_property
+    def unpacked(self) -> str:
+        """The SQL that turns a value of the array back into the column's type."""
+        if isinstance(self.field, ArrayField):
+            return f"string_to_array(u.{self.sql_name}, '{_SEPARATOR}')"
+        return f"u.{self.sql_name}"
+
+    def clean(self, value: Any) -> Any:
+        """The value as it is stored: instants in UTC, codes as words, nothing as the column's own nothing."""
+        if value is None:
+            return self.nothing
+        if isinstance(value, Enum):
+            return value.value
+        if isinstance(value, datetime):
+            return value.astimezone(UTC)
+        if isinstance(self.field, models.DecimalField):
+            return round(Decimal(repr(value)), self.field.decimal_places)
+        return value
+
+    @cached_property
+    def nothing(self) -> Any:
+        """What an absent value is in this column."""
+        if isinstance(self.field, ArrayField):
+            return []
+        return "" if isinstance(self.field, models.CharField | models.TextField) and not self.field.null else None
+
+    def packed(self, value: Any) -> Any:
+        """A stored value as an element of the array in which it travels."""
+        return _SEPARATOR.join(value) if isinstance(self.field, ArrayField) else value
+
+    def same(self, stored: Any, given: Any) -> bool:
+        """Whether the patient said again what is stored."""
+        if isinstance(self.field, NoteField):
+            return same_note(stored, given)
+        return bool(stored == given)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of log."""
+
+    path: str
+    table: str
+    model: type[Log]
+    shape: type[Entry]
+    own_time: str
+    # What only the database can tell: for each position with a fault, its errors.
+    refusals: Callable[[Person, Mapping[int, Any]], dict[int, list[FieldError]]] | None = None
+    # Called in the transaction of a write with the patient, the rows as stored and the instant of receipt.
+    after_write: tuple[Callable[[Person, Sequence[dict[str, Any]], datetime], None], ...] = field(default=())
+
+    @cached_property
+    def content(self) -> tuple[Column, ...]:
+        """What the patient said, without id, version and the like."""
+        names = [name for name in self.shape.__struct_fields__ if name not in {"id", "sent_at"}]
+        return tuple(Column(name, self.model._meta.get_field(name)) for name in names)  # type: ignore[arg-type]
+
+    @cached_property
+    def db_table(self) -> str:
+        """The table's name in the database."""
+        return self.model._meta.db_table
+
+    @cached_property
+    def event_table(self) -> str:
+        """The table that keeps earlier versions."""
+        return f"{self.db_table}event"
+
+    @cached_property
+    def by_date(self) -> bool:
+        """Whether the kind's own time is a date and not an instant."""
+        return not isinstance(self.model._meta.get_field(self.own_time), models.DateTimeField)
+
+    def stored(self, entry: Entry) -> tuple[Any, ...]:
+        """The entry's content as it is stored, in the order of `content`."""
+        return tuple(column.clean(getattr(entry, column.name)) for column in self.content)
+
+    def same(self, stored: Sequence[Any], given: Sequence[Any]) -> bool:
+        """Whether two contents say the same."""
+        return all(c.same(a, b) for c, a, b in zip(self.content, stored, given, strict=True))
+
+
+_SERVER_FIELDS = (
+    "id",
+    "version",
+    "change_number",
+    "received_at",
+    "updated_at",
+    "deleted_at",
+    "source",
+    "skew_ms",
+    "patient_id",
+)
+
+
+def row_fields(kind: Kind) -> tuple[str, ...]:
+    """The columns of a row as it is read, server's first."""
+    return _SERVER_FIELDS + tuple(column.sql_name for column in kind.content)
+
+
+def as_json(kind: Kind, row: dict[str, Any]) -> dict[str, Any]:
+    """A row as the API shows it."""
+    body: dict[str, Any] = {"id": row["id"], "patient": row["patient_id"]}
+    for column in kind.content:
+        value = row[column.sql_name]
+        body[column.name] = float(value) if isinstance(value, Decimal) else value
+    for name in ("version", "change_number", "received_at", "updated_at", "source", "skew_ms"):
+        body[name] = row[name]
+    return body
+
+
+_KINDS: dict[str, Kind] = {}
+
+
+def register(kind: Kind) -> None:
+    """Adds a kind; a room above registers its own at start-up, once."""
+    if kind.path in _KINDS:
+        raise ValueError(f"{kind.path} is registered already.")
+    _KINDS[kind.path] = kind
+
+
+def kinds() -> Iterable[Kind]:
+    """All kinds, in the order of registration."""
+    return tuple(_KINDS.values())
+
+
+def by_path(path: str) -> Kind:
+    """The kind at this address. Raises KeyError."""
+    return _KINDS[path]
+
+
+def new_id() -> uuid.UUID:
+    """An id for a record whose client gave none."""
+    return uuid.uuid4()
+
+
+def register_own(*, after_check_in: Callable[[Person, Sequence[dict[str, Any]], datetime], None]) -> None:
+    """The kinds that this room owns."""
+    register(
+        Kind(
+            "mood-check-ins",
+            "mood_check_ins",
+            MoodCheckIn,
+            entries.MoodCheckInEntry,
+            "felt_at",
+            after_write=(after_check_in,),
+        )
+    )
+    register(Kind("sleep-logs", "sleep_logs", SleepLog, entries.SleepEntry, "night_of"))
+    register(Kind("exercise-logs", "exercise_logs", ExerciseLog, entries.ExerciseEntry, "started_at"))
+    register(Kind("nutrition-logs", "nutrition_logs", NutritionLog, entries.NutritionEntry, "day"))
+    register(Kind("substance-logs", "substance_logs", SubstanceLog, entries.SubstanceEntry, "day"))

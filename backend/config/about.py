@@ -1,0 +1,100 @@
+"""What the system says about itself: the API's front page, liveness and readiness."""
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from django.db import DatabaseError, connections
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from backend.common import clock
+from backend.reminders import watch
+
+MINIMUM_APP_VERSION = "1.0.0"
+
+_ABOUT = {
+    "type": "object",
+    "required": ["server_time", "vapid_public_key", "minimum_app_version"],
+    "properties": {
+        "server_time": {"type": "string", "format": "date-time"},
+        "vapid_public_key": {"type": ["string", "null"], "description": "null until Web Push is set up"},
+        "minimum_app_version": {"type": "string"},
+    },
+}
+
+
+class About(APIView):
+    """What a client asks first."""
+
+    permission_classes = (AllowAny,)
+    authentication_classes = ()
+
+    @extend_schema(operation_id="about", responses={200: _ABOUT}, auth=[])
+    def get(self, request: Request) -> Response:
+        """The server's clock, against which a phone checks its own, and the oldest app that still works."""
+        return Response(
+            {"server_time": clock.now(), "vapid_public_key": None, "minimum_app_version": MINIMUM_APP_VERSION}
+        )
+
+
+def healthz(request: HttpRequest) -> HttpResponse:
+    """The process answers."""
+    return HttpResponse(b'{"status": "ok"}', content_type="application/json")
+
+
+def readyz(request: HttpRequest) -> HttpResponse:
+    """200 when requests can be served; 503 only without the database or with migrations that were not applied.
+
+    Broker, worker, beat and backlog are told in the body: `status` is `ok` when all of them are well, else `degraded`.
+    """
+    report: dict[str, Any] = {"status": "ok"}
+    report["database"] = _told(_database)
+    if report["database"] != "ok":
+        report["status"] = "unavailable"
+        return JsonResponse(report, status=503)
+    report["broker"] = _told(_broker)
+    report.update(watch.readiness(now=clock.now()))
+    if report["broker"] != "ok" or not all(report[part]["well"] for part in ("worker", "beat")):
+        report["status"] = "degraded"
+    return HttpResponse(orjson.dumps(report, default=str), content_type="application/json")
+
+
+def _told(check: Callable[[], str]) -> str:
+    """The check's word, or the kind of failure; never an address or a password."""
+    try:
+        return check()
+    except (DatabaseError, OSError, ConnectionError) as error:
+        return type(error).__name__
+    except Exception as error:  # noqa: BLE001 - a broker's client raises classes of its own
+        return type(error).__name__
+
+
+_migrated = False
+
+
+def _database() -> str:
+    global _migrated
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT 1")
+    if not _migrated:
+        executor = MigrationExecutor(connections["default"])
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            return "migrations missing"
+        _migrated = True
+    return "ok"
+
+
+def _broker() -> str:
+    from redis import Redis
+
+    from backend.config import settings
+
+    with Redis.from_url(settings.REDIS_URL, socket_timeout=0.5, socket_connect_timeout=0.5) as redis:
+        redis.ping()
+    return "ok"

@@ -1,0 +1,58 @@
+"""What every test stands on: a real database with the application's role, a real cast, real servers where asked for."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.core.cache import cache
+from django.db import connections
+
+from tests import cast as casting
+from tests import databases
+from tests.live import App, serve
+
+KEPT = {"django_migrations", "django_content_type", "auth_permission", "django_site"}
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(request: pytest.FixtureRequest, django_db_blocker: pytest.FixtureDef) -> Iterator[str]:
+    """One database for each worker, made by its owner; the tests themselves run as the application's role."""
+    worker = getattr(request.config, "workerinput", {}).get("workerid", "main")
+    with django_db_blocker.unblock():
+        name = databases.make(worker)
+    yield name
+    with django_db_blocker.unblock():
+        databases.drop(name)
+
+
+@pytest.fixture
+def database(django_db_setup: str, django_db_blocker: pytest.FixtureDef) -> Iterator[str]:
+    """A database in which commits are commits; emptied afterwards by its owner."""
+    with django_db_blocker.unblock():
+        yield django_db_setup
+        _empty()
+    cache.clear()
+
+
+@pytest.fixture
+def cast(database: str) -> casting.Cast:
+    """The fixed small cast, in the database."""
+    return casting.assemble()
+
+
+@pytest.fixture(scope="session")
+def live_app(django_db_setup: str) -> Iterator[App]:
+    """The API server itself, on loopback, on this worker's database."""
+    with serve(django_db_setup) as app:
+        yield app
+
+
+def _empty() -> None:
+    for alias in ("default", "dispatch"):
+        connections[alias].close()
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        tables = sorted({row[0] for row in cursor.fetchall()} - KEPT)
+        probes = " UNION ALL ".join(f"SELECT '{t}' WHERE EXISTS (SELECT FROM \"{t}\")" for t in tables)  # noqa: S608
+        cursor.execute(probes)
+        if filled := [row[0] for row in cursor.fetchall()]:
+            cursor.execute(f"TRUNCATE {', '.join(filled)} CASCADE")
