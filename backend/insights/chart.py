@@ -1,7 +1,8 @@
 """The trend as one SVG picture, drawn on the server: series in, text out. Pure.
 
 The same picture serves the page, `trend.svg` and whatever prints it. It holds no style attribute and no script. Every
-number in it stands in the page's table as well; the read-out under the pointer takes its words from there.
+number in it stands in the page's table as well; the read-out under the pointer takes its words from there. The groups
+`layer-…` can be hidden by the page's style sheet.
 """
 
 from collections.abc import Sequence
@@ -30,7 +31,8 @@ def draw(series: Series, *, ident: str, narrow: bool = False, paint: Paint | Non
     _patterns(pen, wash=wash, hatch=hatch)
     mood_top = 78.0 if narrow else 54.0
     mood_height = 150.0 if narrow else 186.0
-    lanes.sessions(pen, frame, series, top=0, falls_to=mood_top + mood_height, wash=wash)
+    with pen.inside("g", "layer-sessions"):
+        lanes.sessions(pen, frame, series, top=0, falls_to=mood_top + mood_height, wash=wash)
     if narrow:
         frame.name(pen, "Mood", y=mood_top - 26, under="0 low to 10 bright")
     else:
@@ -40,9 +42,10 @@ def draw(series: Series, *, ident: str, narrow: bool = False, paint: Paint | Non
     y = lanes.mood(pen, frame, series, top=mood_top, height=mood_height, hatch=hatch)
     gap = 10 if narrow else 22
     y = lanes.scores(pen, frame, series, top=y + gap)
-    y = lanes.sleep(pen, frame, series, top=y)
-    y = lanes.exercise(pen, frame, series, top=y + (8 if narrow else 14))
-    y = lanes.substances(pen, frame, series, top=y + (8 if narrow else 14))
+    with pen.inside("g", "layer-lanes"):
+        y = lanes.sleep(pen, frame, series, top=y)
+        y = lanes.exercise(pen, frame, series, top=y + (8 if narrow else 14))
+        y = lanes.substances(pen, frame, series, top=y + (8 if narrow else 14))
     if paint is None:
         pen.mark("path", "c-cross", d=f"M0 {mood_top - 8:.0f}V{y:.0f}", hidden="")
     y = axis(pen, frame, series, top=y + 4)

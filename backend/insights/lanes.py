@@ -79,9 +79,10 @@ def mood(pen: Drawing, frame: Frame, series: Series, *, top: float, height: floa
             pen.text("silent", x=left + wide / 2, y=low - 24, cls="mid halo")
             pen.text(words.counted(silence.length, "day"), x=left + wide / 2, y=low - 10, cls="mid halo")
     answered = [(frame.middle(at), y(day.mood.mean)) if day.mood else None for at, day in enumerate(trend.days)]
-    pen.strokes(answered, cls="c-raw")
-    if frame.pitch >= 2:
-        _answers(pen, frame, series, low=low, height=height)
+    with pen.inside("g", "layer-answers"):
+        pen.strokes(answered, cls="c-raw")
+        if frame.pitch >= 2:
+            _answers(pen, frame, series, low=low, height=height)
     smooth = [None if value is None else (frame.middle(at), y(value)) for at, value in enumerate(drawn_means(series))]
     pen.strokes(smooth, cls="c-mean")
     ends = next(

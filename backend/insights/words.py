@@ -4,7 +4,9 @@ Pure. Names of days and months are written out here, since `strftime` follows th
 """
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
+
+from backend.common import clock
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _LONG_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -91,3 +93,39 @@ def length(days: int) -> str:
         weeks = days // 7
         return "One week" if weeks == 1 else f"{spelled(weeks).capitalize()} weeks"
     return counted(days, "day")
+
+
+_VISITS = {"session": "Session", "follow_up": "Follow-up", "therapy": "Therapy", "treatment": "Treatment"}
+
+
+def visit(kind: str) -> str:
+    """The kind of an appointment as words: Follow-up"""
+    return _VISITS.get(kind, "Appointment")
+
+
+def route(code: str) -> str:
+    """How ketamine was given, short: IV, nasal, IM, oral"""
+    return {"iv": "IV", "intranasal": "nasal", "intramuscular": "IM"}.get(code, code)
+
+
+def wall_time(at: datetime, *, zone: str) -> str:
+    """18:33"""
+    return at.astimezone(clock.zone(zone)).strftime("%H:%M")
+
+
+def moment(at: datetime, *, now: datetime, zone: str) -> str:
+    """tomorrow 09:30, Tue 24 Nov 09:30"""
+    local, today = at.astimezone(clock.zone(zone)), now.astimezone(clock.zone(zone)).date()
+    day = near(local.date(), today=today) if abs((local.date() - today).days) <= 1 else dated(local.date())
+    return f"{day} {local:%H:%M}"
+
+
+def offset(at: datetime, *, zone: str) -> str:
+    """UTC+05:30"""
+    written = at.astimezone(clock.zone(zone)).strftime("%z")
+    return f"UTC{written[:3]}:{written[3:5]}"
+
+
+def place(zone: str) -> str:
+    """The city that names a zone: Kolkata, New York"""
+    return zone.rsplit("/", 1)[-1].replace("_", " ")

@@ -1,0 +1,211 @@
+"""Who needs the care team today, and why: a reason in words before any number. Pure; computed at each read.
+
+Nothing here is a diagnosis. A reason says what was seen and how it compares with the patient's own weeks before; it
+never says what it means. All thresholds are ours (DOMAIN.md names the risk window) and stand as constants.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from enum import StrEnum
+from statistics import fmean
+
+from msgspec import Struct
+
+from backend.common import clock
+from backend.insights import words
+from backend.insights.series import NEAR_SESSION, SILENCE_FROM_DAYS
+from backend.insights.spark import RISK_FROM_DAY, RISK_TO_DAY
+
+# The last 7 days are held against the 28 before them.
+RECENT_DAYS, BEFORE_DAYS = 7, 28
+WINDOW_DAYS = RECENT_DAYS + BEFORE_DAYS
+RECENT_NEEDS, BEFORE_NEEDS = 4, 10
+# Points of 10. A week's mean moves by less than this in most people whose state does not change.
+LOWER_BY, MUCH_LOWER_BY = 1.5, 2.5
+# DOMAIN.md, 'Adherence': after three silent days tell the clinic.
+SILENT_TODAY_DAYS = 3
+LAPSE_KNOWN_DAYS = 3
+SOON_HOURS = 48
+
+
+class Level(StrEnum):
+    """Where a patient stands in the panel, the most pressing first. `now` is for safety alerts alone."""
+
+    NOW = "now"
+    TODAY = "today"
+    WATCH = "watch"
+    STEADY = "steady"
+
+
+_ORDER = {level: position for position, level in enumerate(Level)}
+
+
+class Visit(Struct, frozen=True):
+    """A session or appointment to come. `kind`: session, follow_up, therapy or treatment.
+
+    `mine`: a session, or an appointment with the reader or with nobody named.
+    """
+
+    kind: str
+    at: datetime
+    move_asked: bool = False
+    mine: bool = True
+
+
+class Glance(Struct, frozen=True):
+    """What the panel knows of one patient. Days are the patient's own and end with `today`.
+
+    `means` and `answers` cover WINDOW_DAYS days, oldest first; `session_days` are positions in them.
+    """
+
+    today: date
+    means: Sequence[float | None]
+    answers: Sequence[int]
+    means_7d: Sequence[float | None]
+    session_days: frozenset[int] = frozenset()
+    last_on: date | None = None
+    last_mood: int | None = None
+    last_session_on: date | None = None
+    last_use: tuple[str, date] | None = None
+    visits: Sequence[Visit] = ()
+
+
+class Reason(Struct, frozen=True):
+    """Why a patient is where they are: a code for programs, a sentence, a second fact, how pressing."""
+
+    code: str
+    text: str
+    detail: str
+    level: Level
+
+
+class Standing(Struct, frozen=True):
+    """A patient's place in the panel, with the reasons, the most pressing first; there is always one."""
+
+    level: Level
+    reasons: tuple[Reason, ...]
+    silent_days: int
+    since_session_days: int | None
+    mood: float | None
+    before: float | None
+    answered_7: int
+
+    @property
+    def in_risk_weeks(self) -> bool:
+        """Whether the last session was 10 to 60 days ago."""
+        return self.since_session_days is not None and RISK_FROM_DAY <= self.since_session_days <= RISK_TO_DAY
+
+
+def standing(glance: Glance, *, now: datetime, zone: str) -> Standing:
+    """Where the patient stands at `now`; times are told in the reader's `zone`."""
+    silent_days = (glance.today - glance.last_on).days if glance.last_on else 0
+    since = (glance.today - glance.last_session_on).days if glance.last_session_on else None
+    recent, before = _compared(glance)
+    bare = Standing(
+        level=Level.STEADY,
+        reasons=(),
+        silent_days=silent_days if silent_days >= SILENCE_FROM_DAYS else 0,
+        since_session_days=since,
+        mood=next((mean for mean in reversed(glance.means_7d[-RECENT_DAYS:]) if mean is not None), None),
+        before=before,
+        answered_7=sum(1 for count in glance.answers[-RECENT_DAYS:] if count),
+    )
+    found = [
+        *_silent(glance, bare),
+        *_lower(bare, recent=recent, before=before),
+        *_lapse(glance),
+        *_soon(glance, now=now, zone=zone),
+    ]
+    found.sort(key=lambda reason: _ORDER[reason.level])
+    reasons = tuple(found) or (_steady(glance, bare, recent=recent, now=now, zone=zone),)
+    return Standing(
+        level=reasons[0].level,
+        reasons=reasons,
+        silent_days=bare.silent_days,
+        since_session_days=since,
+        mood=bare.mood,
+        before=before,
+        answered_7=bare.answered_7,
+    )
+
+
+def _compared(glance: Glance) -> tuple[float | None, float | None]:
+    """Mean mood of the last 7 days and of the 28 before, without the days that a session's 24 hours touch."""
+    near = {position + after for position in glance.session_days for after in range(NEAR_SESSION.days + 1)}
+    kept = [None if position in near else mean for position, mean in enumerate(glance.means)]
+    recent = [mean for mean in kept[-RECENT_DAYS:] if mean is not None]
+    before = [mean for mean in kept[:-RECENT_DAYS] if mean is not None]
+    return (
+        fmean(recent) if len(recent) >= RECENT_NEEDS else None,
+        fmean(before) if len(before) >= BEFORE_NEEDS else None,
+    )
+
+
+def _silent(glance: Glance, bare: Standing) -> list[Reason]:
+    if glance.last_on is None:
+        return [Reason("no_entry", "No check-in yet", "The trend begins with the first one", Level.WATCH)]
+    if not bare.silent_days:
+        return []
+    text = f"Silent for {words.counted(bare.silent_days, 'day')}"
+    if bare.in_risk_weeks:
+        text += ", in the high-risk weeks"
+    pressing = bare.in_risk_weeks or bare.silent_days >= SILENT_TODAY_DAYS
+    detail = f"Last mood was {glance.last_mood}, on {words.dated(glance.last_on)}"
+    return [Reason("silent", text, detail, Level.TODAY if pressing else Level.WATCH)]
+
+
+def _lower(bare: Standing, *, recent: float | None, before: float | None) -> list[Reason]:
+    if recent is None or before is None or before - recent < LOWER_BY:
+        return []
+    detail = f"Mean of 7 days {words.one_decimal(recent)}, before that {words.one_decimal(before)}"
+    if bare.since_session_days is not None:
+        detail += f"; day {bare.since_session_days} after the last session"
+    pressing = bare.in_risk_weeks or before - recent >= MUCH_LOWER_BY
+    return [
+        Reason("mood_lower", "Mood lower than the four weeks before", detail, Level.TODAY if pressing else Level.WATCH)
+    ]
+
+
+def _lapse(glance: Glance) -> list[Reason]:
+    if glance.last_use is None:
+        return []
+    substance, on = glance.last_use
+    if not 0 <= (glance.today - on).days <= LAPSE_KNOWN_DAYS:
+        return []
+    when = words.near(on, today=glance.today)
+    when = when if when in {"today", "yesterday"} else f"on {when}"
+    return [
+        Reason("lapse", f"Logged a lapse {when}", f"{words.substance(substance)}, told by the patient", Level.WATCH)
+    ]
+
+
+def _soon(glance: Glance, *, now: datetime, zone: str) -> list[Reason]:
+    found = []
+    for visit in glance.visits:
+        what = words.visit(visit.kind)
+        if visit.at < now or not visit.mine:
+            continue
+        if visit.move_asked:
+            on = words.dated(visit.at.astimezone(clock.zone(zone)).date())
+            text = f"Asked to move the {what.lower()} on {on}"
+            found.append(Reason("move_asked", text, "Nobody has answered yet", Level.TODAY))
+        elif (visit.at - now).total_seconds() <= SOON_HOURS * 3600:
+            when = words.moment(visit.at, now=now, zone=zone)
+            last = f"Last session {words.short(glance.last_session_on)}" if glance.last_session_on else "No session yet"
+            level = Level.TODAY if when.startswith("today") else Level.WATCH
+            found.append(Reason("soon", f"{what} {when}", last, level))
+    return found
+
+
+def _steady(glance: Glance, bare: Standing, *, recent: float | None, now: datetime, zone: str) -> Reason:
+    text = "Much as in the four weeks before"
+    if recent is None or bare.before is None:
+        days = sum(1 for mean in glance.means if mean is not None)
+        text = f"Too early to compare, {words.counted(days, 'day')} with an entry so far"
+    elif recent - bare.before >= LOWER_BY:
+        text = "Brighter than the four weeks before"
+    coming = min((visit for visit in glance.visits if visit.at >= now), key=lambda visit: visit.at, default=None)
+    detail = f"Answered {bare.answered_7} of 7 days"
+    if coming is not None:
+        detail = f"{words.visit(coming.kind)} {words.moment(coming.at, now=now, zone=zone)}"
+    return Reason("steady", text, detail, Level.STEADY)
