@@ -1,11 +1,12 @@
-"""The long-running parts of the program, each a function that runs until it is told to stop.
+"""The parts of the program as it runs: web, worker, beat, the demo's mailbox, and the jobs `migrate` and `check`.
 
-`python -m backend.config.parts web|worker|beat` runs one of them in the foreground; compose does so, and `make run`
-forks them from one process that has loaded the program once.
+`python -m backend.config.parts web` runs one of them in the foreground; compose does so. `make run` forks them from
+one process that has loaded the program once.
 """
 
 import os
 import runpy
+import secrets
 import sys
 from collections.abc import Callable
 
@@ -69,7 +70,38 @@ def mailbox() -> None:
     runpy.run_module("backend.demo.mailbox", run_name="__main__")
 
 
-PARTS: dict[str, Callable[[], None]] = {"web": web, "worker": worker, "beat": beat, "mailbox": mailbox}
+def migrate() -> None:
+    """One job before a new version serves: the roles (where DATABASE_ADMIN_URL is given), migrations, rights."""
+    from backend.config import roles
+
+    if roles.setting("DATABASE_ADMIN_URL") and (code := roles.main([])):
+        sys.exit(code)
+    load()
+    from backend.config import setup
+
+    setup.prepare(demo=False)
+
+
+def check() -> None:
+    """What can be said without a server: the settings are safe, every part can be loaded. Exits 1 with the reasons.
+
+    What the environment does not give is made up, so that a bare image can be checked too.
+    """
+    nowhere = "postgresql://nobody:nothing@127.0.0.1:1/nowhere"
+    stand_ins = dict.fromkeys(("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_DISPATCH_URL"), nowhere)
+    stand_ins |= {"SECRET_KEY": secrets.token_urlsafe(48), "BASE_URL": "https://aftercare.invalid"}
+    stand_ins |= {"ALLOWED_HOSTS": "aftercare.invalid"}
+    for key, value in stand_ins.items():
+        if f"{key}_FILE" not in os.environ:
+            os.environ.setdefault(key, value)
+    load()
+    from django.core.management import call_command
+
+    call_command("check", deploy=True, fail_level="WARNING")
+    print(f"checked: Python {sys.version.split()[0]}, uid {os.getuid()}, parts {', '.join(PARTS)}")
+
+
+PARTS: dict[str, Callable[[], None]] = {"web": web, "worker": worker, "beat": beat, "mailbox": mailbox, "migrate": migrate, "check": check}
 
 
 def main(arguments: list[str]) -> int:
