@@ -61,7 +61,7 @@ class Client(APIClient):
         extra = {f"HTTP_{name.replace('-', '_').upper()}": value for name, value in headers.items()}
         return self.generic(
             verb.upper(),
-            f"/api/v1/{path}" if not path.startswith("/") else path,
+            f"/api/v1/{path}" if not path.startswith(("/", "http")) else path.removeprefix("http://testserver"),
             b"" if body is None else requests.compat.json.dumps(body).encode(),
             content_type="application/json",
             **extra,

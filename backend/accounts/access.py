@@ -28,6 +28,13 @@ class Actor:
     request_id: str = ""
 
     @property
+    def here(self) -> uuid.UUID:
+        """The clinic for which the person acts. Raises a 403 problem to someone without any."""
+        if self.clinic_id is None:
+            raise Problem(status=403, code="no_clinic", detail="You have no role in any clinic.")
+        return self.clinic_id
+
+    @property
     def is_patient(self) -> bool:
         """Whether the person is a patient of the clinic."""
         return Role.PATIENT in self.roles
@@ -92,7 +99,7 @@ def _set_context(
     with connections[alias].cursor() as cursor:
         if isolation is not None:
             cursor.execute(f"SET TRANSACTION ISOLATION LEVEL {isolation}")
-        # One query for all of it. The two pghistory settings make its triggers write who and why beside each old version.
+        # One query for all of it. By the two pghistory settings its triggers write who and why beside each old version.
         cursor.execute(
             "SELECT set_config('afterglow.person', %s, true), set_config('afterglow.clinic', %s, true), "
             "set_config('afterglow.purpose', %s, true), set_config('afterglow.device', %s, true), "
@@ -144,17 +151,20 @@ def patients_of(actor: Actor) -> QuerySet[Person]:
     """The patients whose care team the actor is on, in the clinic that the actor acts for."""
     if not actor.is_clinician:
         return Person.objects.none()
-    mine = CareTeamMember.objects.filter(clinic_id=actor.clinic_id, member=actor.person, ended_at__isnull=True)
+    mine = CareTeamMember.objects.filter(clinic_id=actor.here, member=actor.person, ended_at__isnull=True)
     return Person.objects.filter(
         Q(id__in=mine.values("patient_id")),
-        memberships__clinic_id=actor.clinic_id,
+        memberships__clinic_id=actor.here,
         memberships__role=Role.PATIENT,
         memberships__ended_at__isnull=True,
     )
 
 
 def open_record(actor: Actor, patient_id: uuid.UUID) -> Record:
-    """The record of this patient, for the patient or for a clinician of the care team. Raises a 404 problem to all others."""
+    """The record of this patient, for the patient or for a clinician of the care team.
+
+    Raises a 404 problem to all others.
+    """
     if actor.person.id == patient_id and actor.is_patient:
         patient = actor.person
     else:

@@ -20,20 +20,21 @@ from backend.common.problems import FieldError, Problem
 
 
 class DoorView(APIView):
-    """One request, one transaction: entered after authentication, rolled back by an exception or an answer of 400 and above.
+    """One request, one transaction: entered after sign-in, rolled back by an exception or a refusal (400 and above).
 
     `roles` maps a verb to the roles that may use it; a verb that is not named is open to every signed-in person.
     """
 
     permission_classes = (permissions.IsAuthenticated,)
+    _door: contextlib.ExitStack
     roles: ClassVar[Mapping[str, frozenset[str]]] = {}
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """DRF's order of things, with the door to the database right after authentication."""
         self.format_kwarg = self.get_format_suffix(**kwargs)
         renderer, media_type = self.perform_content_negotiation(request)
-        request.accepted_renderer = renderer  # type: ignore[attr-defined]
-        request.accepted_media_type = media_type  # type: ignore[attr-defined]
+        request.accepted_renderer = renderer
+        request.accepted_media_type = media_type
         request.version, request.versioning_scheme = self.determine_version(request, *args, **kwargs)
         self.perform_authentication(request)
         self.now = clock.now()
@@ -66,7 +67,7 @@ class DoorView(APIView):
         if allowed is not None and not self.actor.roles & allowed:
             raise Problem(status=403, code="permission_denied", detail="Your role may not do this.")
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answers, and commits or rolls back before the answer leaves."""
         self._entered = False
         try:

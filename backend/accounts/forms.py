@@ -18,7 +18,7 @@ class InvitationForm(forms.Form):
         """Finds the invitation."""
         cleaned = super().clean() or {}
         try:
-            self.invitation: Invitation = invitations.find(
+            self.found: Invitation = invitations.find(
                 code=cleaned.get("invitation", ""), email=cleaned.get("email", ""), now=clock.now()
             )
         except invitations.NotInvited as error:

@@ -122,7 +122,7 @@ class Membership(models.Model):
 
 
 class CareTeamMember(models.Model):
-    """A clinician cares for a patient, from `since_at` until `ended_at`. Without such a row a clinician sees nothing."""
+    """A clinician cares for a patient, from `since_at` until `ended_at`; without it a clinician sees nothing."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     clinic = models.ForeignKey(Clinic, on_delete=models.CASCADE, related_name="+")

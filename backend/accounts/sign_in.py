@@ -48,7 +48,10 @@ class TokenAuthentication(authentication.BaseAuthentication):
     """`Authorization: Bearer <session token>` for phones, scripts and other programs."""
 
     def authenticate(self, request: Request) -> tuple[Person, SessionBase] | None:
-        """The person and the session, None without a token. Raises 401 for a token that is unknown, expired or half signed in."""
+        """The person and the session, None without a token.
+
+        Raises 401 for a token that is unknown, expired or only half signed in.
+        """
         token = token_of(request)
         if token is None:
             return None
@@ -88,11 +91,12 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def save_user(self, request: HttpRequest, user: Person, form: Any, commit: bool = True) -> Person:
         """The invited person with role and care team, or nothing of it."""
-        invitation = form.invitation
+        invitation = form.found
+        password = form.cleaned_data.get("password1") or form.cleaned_data["password"]
         with access.acting_as(None, invitation.clinic_id, "accept invitation"):
             return invitations.accept(
                 invitation=invitation,
-                password=form.cleaned_data.get("password1") or form.cleaned_data["password"],
+                password=password,
                 now=clock.now(),
             )
 

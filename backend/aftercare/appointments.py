@@ -9,12 +9,12 @@ from backend.accounts import access, counters
 from backend.accounts.models import CLINICIANS, Clinic, Membership, Person
 from backend.aftercare.models import Appointment, AppointmentStatus, Occurrence
 from backend.common import clock
-from backend.reminders import planning, recurrence
+from backend.reminders import planning, recurrence, walltime
 from backend.reminders.models import Purpose
 
 HORIZON = timedelta(days=90)
 # DOMAIN.md and API.md: the same wall time on the day before in the patient's zone, and two hours elapsed.
-REMIND_BEFORE = ({"days": 1}, {"minutes": 120})
+REMIND_BEFORE = (planning.DAY_BEFORE, planning.TWO_HOURS_BEFORE)
 ENDED = frozenset({AppointmentStatus.CANCELLED, AppointmentStatus.HELD, AppointmentStatus.NO_SHOW})
 # Which answer may follow which (ours): what has been held, missed or cancelled stays so.
 _MAY_BECOME = {
@@ -148,7 +148,7 @@ def delete(*, appointment: Appointment, now: datetime, base: int | None = None) 
 
 
 def expand(appointment: Appointment, *, now: datetime) -> None:
-    """Makes the occurrences of the next 90 days agree with the appointment, by set difference; what has passed stays."""
+    """Makes the occurrences of the next 90 days agree with the appointment, by set difference; the past stays."""
     horizon = max(now, appointment.starts_at if appointment.rrule is None else now) + HORIZON
     wanted = _instants(
         starts_at=appointment.starts_at,
@@ -183,7 +183,7 @@ def expand(appointment: Appointment, *, now: datetime) -> None:
 
 
 def expand_all(*, now: datetime) -> int:
-    """Expands each recurring appointment whose occurrences run out within 60 days; a transaction each. How many there were."""
+    """Expands each recurring appointment whose occurrences run out within 60 days; how many there were."""
     with access.acting_as(None, None, "expand appointments"):
         running_out = Appointment.objects.filter(
             rrule__isnull=False, deleted_at__isnull=True, expanded_until_at__lt=now + HORIZON - timedelta(days=30)
@@ -220,7 +220,7 @@ def _instants(
     place = clock.zone(zone)
     found = recurrence.between(
         recurrence.parse(rrule),
-        start=recurrence.wall(starts_at, place).replace(microsecond=0),
+        start=walltime.wall(starts_at, place).replace(microsecond=0),
         zone=place,
         since=starts_at,
         until=until,

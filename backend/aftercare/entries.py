@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from backend.aftercare.models import Intensity, Substance
-from backend.common.bodies import Instant, Score, Struct, Text, Word, ZoneName, not_in_future
+from backend.common.bodies import Instant, Score, Struct, Text, Word, ZoneName, choice, not_in_future
 from backend.common.problems import FieldError
 
 # A phone's clock may run ahead this far (API.md, 'The logs').
@@ -25,7 +25,7 @@ READ_ONLY = frozenset(
 )
 
 
-class Entry(Struct):
+class Entry(Struct, kw_only=True, frozen=True):
     """What every kind of entry has."""
 
     id: uuid.UUID | None = None
@@ -63,7 +63,7 @@ def in_order(entry: Struct, first: str, second: str, *, strictly: bool = False) 
     return [FieldError(f"/{second}", "out_of_order", f"{second} must come after {first}.")]
 
 
-class MoodCheckInEntry(Entry):
+class MoodCheckInEntry(Entry, kw_only=True, frozen=True):
     """How the patient feels."""
 
     felt_at: Instant
@@ -82,7 +82,7 @@ class MoodCheckInEntry(Entry):
         return (("felt_at", self.felt_at),)
 
 
-class SleepEntry(Entry):
+class SleepEntry(Entry, kw_only=True, frozen=True):
     """One night, named by the date on which the patient woke up."""
 
     night_of: date
@@ -106,14 +106,14 @@ class SleepEntry(Entry):
         return (("night_of", self.night_of), ("asleep_at", self.asleep_at), ("awake_at", self.awake_at))
 
 
-class ExerciseEntry(Entry):
+class ExerciseEntry(Entry, kw_only=True, frozen=True):
     """One bout of movement."""
 
     started_at: Instant
     time_zone: ZoneName
     kind: Annotated[Word, Meta(examples=["walking"])]
     minutes: DayMinutes
-    intensity: Intensity | None = None
+    intensity: Annotated[str, choice(Intensity.values)] | None = None
     steps: Annotated[int, Meta(ge=0, le=200_000)] | None = None
     distance_m: Annotated[int, Meta(ge=0, le=1_000_000, description="metres")] | None = None
     note: Text | None = None
@@ -123,7 +123,7 @@ class ExerciseEntry(Entry):
         return (("started_at", self.started_at),)
 
 
-class NutritionEntry(Entry):
+class NutritionEntry(Entry, kw_only=True, frozen=True):
     """One day's meals and water."""
 
     day: date
@@ -141,11 +141,11 @@ class NutritionEntry(Entry):
         return (("day", self.day),)
 
 
-class SubstanceEntry(Entry):
+class SubstanceEntry(Entry, kw_only=True, frozen=True):
     """One answer to 'did you use it today?'."""
 
     day: date
-    substance: Substance
+    substance: Annotated[str, choice(Substance.values)]
     used: bool
     amount: Annotated[float, Meta(ge=0, le=1_000_000)] | None = None
     unit: Annotated[str, Meta(max_length=40, pattern="^[^\x00]*$")] | None = None

@@ -1,11 +1,10 @@
-"""The registry of logs: a new kind is a model, a body shape and one line here; lists, sync, exports and trends pick it up."""
+"""The registry of logs: a new kind is a model, a body shape and one line here; lists, sync and exports pick it up."""
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from enum import Enum
 from functools import cached_property
 from typing import Any
 
@@ -28,7 +27,7 @@ class Column:
     """One column of what the patient said: how it travels to the database and back, and when it is the same."""
 
     name: str
-    field: models.Field[Any, Any]
+    field: "models.Field[Any, Any]"
 
     @cached_property
     def sql_name(self) -> str:
@@ -51,8 +50,6 @@ class Column:
         """The value as it is stored: instants in UTC, codes as words, nothing as the column's own nothing."""
         if value is None:
             return self.nothing
-        if isinstance(value, Enum):
-            return value.value
         if isinstance(value, datetime):
             return value.astimezone(UTC)
         if isinstance(self.field, models.DecimalField):

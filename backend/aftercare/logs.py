@@ -67,7 +67,7 @@ def record(
 ) -> list[Verdict]:
     """Stores what is new, changes what may change, and says for each candidate, in the order given, what became of it.
 
-    One insert serves all candidates without a base whose id is unknown; only what is left is read, compared and updated.
+    One insert serves all candidates without a base whose id is unknown; only the rest is read, compared and updated.
     The patient's counter is locked by the first statement, so two requests of one patient never interleave.
     """
     verdicts: dict[int, Verdict] = {}
@@ -95,7 +95,10 @@ def record(
 def find(*, kind: Kind, patient_ids: Iterable[uuid.UUID], id: uuid.UUID) -> Row | None:
     """The row with this id if it belongs to one of the patients; a deleted one too."""
     columns = row_fields(kind)
-    return kind.model._default_manager.filter(patient_id__in=list(patient_ids), id=id).values(*columns).first()  # type: ignore[return-value]
+    row: Row | None = (
+        kind.model._default_manager.filter(patient_id__in=list(patient_ids), id=id).values(*columns).first()
+    )
+    return row
 
 
 def _without_duplicates(candidates: Sequence[Candidate], verdicts: dict[int, Verdict]) -> list[int]:
@@ -121,9 +124,10 @@ def _insert(
     arrays = ", ".join(["%s::uuid[]", "%s::bigint[]", *(f"%s::{c.array_type}" for c in kind.content)])
     # Numbers that no row used leave a hole; a hole is harmless, for order is all that a reader asks of them.
     sql = (
-        "WITH n AS (INSERT INTO accounts_patientcounter AS c (patient_id, value) VALUES (%s, %s) "
+        "WITH n AS (INSERT INTO accounts_patientcounter AS c (patient_id, value) VALUES (%s, %s) "  # noqa: S608
         "ON CONFLICT (patient_id) DO UPDATE SET value = c.value + excluded.value RETURNING value) "
-        f"INSERT INTO {kind.db_table} (id, patient_id, source, version, change_number, received_at, updated_at, skew_ms, {columns}) "
+        f"INSERT INTO {kind.db_table} "
+        f"(id, patient_id, source, version, change_number, received_at, updated_at, skew_ms, {columns}) "
         f"SELECT u.id, %s, %s, 1, n.value - %s + u.place, %s, %s, u.skew_ms, {unpacked} "
         f"FROM n, unnest({arrays}) WITH ORDINALITY AS u(id, skew_ms, {columns}, place) "
         f"ON CONFLICT (id) DO NOTHING RETURNING {', '.join(row_fields(kind))}"

@@ -289,7 +289,7 @@ class Occurrence(models.Model):
 
 
 class PatientState(models.Model):
-    """What the panel needs of a patient, kept in the transaction of each write; what depends on the date is computed at read."""
+    """What the panel needs of a patient, kept in the transaction of each write; dates are compared at read."""
 
     patient = models.OneToOneField(Person, on_delete=models.CASCADE, primary_key=True, related_name="+")
     last_entry_at = models.DateTimeField(null=True, blank=True, help_text="When a log of any kind last arrived.")

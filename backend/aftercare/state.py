@@ -8,7 +8,7 @@ from backend.accounts.models import Person
 
 
 def note_entries(*, patient: Person, received_at: datetime) -> None:
-    """Something arrived from the patient; the last mood is read again, since an edit or a deletion may have changed it."""
+    """Something arrived from the patient; the last mood is read again, since an edit or a deletion may change it."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO aftercare_patientstate AS s (patient_id, last_entry_at, last_felt_at, last_mood) "

@@ -1,7 +1,7 @@
 """Request bodies as msgspec structs: typed, bounded, and every fault named with its field."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Annotated, Any, TypeVar, get_type_hints
@@ -25,6 +25,13 @@ Score = Annotated[int, Meta(ge=0, le=10, description="0 to 10")]
 ZoneName = Annotated[
     str, Meta(max_length=64, pattern="^[A-Za-z0-9_+/-]+$", description="IANA time zone", examples=["Asia/Kolkata"])
 ]
+
+
+def choice(values: Iterable[str]) -> Meta:
+    """Restricts a text to these words: `Annotated[str, choice(Role.values)]`."""
+    words = list(values)
+    return Meta(pattern=f"^(?:{'|'.join(map(re.escape, words))})$", extra_json_schema={"enum": words})
+
 
 Body = TypeVar("Body", bound="Struct")
 
@@ -113,7 +120,7 @@ def _named(name: str, message: str) -> FieldError:
         else "unknown_field"
         if "unknown field" in text
         else "invalid_choice"
-        if "enum" in text
+        if "matching regex '^(?:" in text
         else "naive_time"
         if "timezone component" in text
         else "invalid_type"
@@ -122,6 +129,8 @@ def _named(name: str, message: str) -> FieldError:
     )
     if "timezone component" in text:
         text = "The time needs an offset, such as 2026-11-24T20:15:00+05:30"
+    elif code == "invalid_choice":
+        text = f"It must be one of {', '.join(re.split(r'[|]', text.partition('(?:')[2].partition(')$')[0]))}"
     elif "matching regex" in text:
         text = "It holds a character that cannot be stored"
     return FieldError(f"/{name}{rest}", code, f"{name}: {text.replace('`', '')}.")

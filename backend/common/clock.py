@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
 
-# Three zone databases on one machine disagree (the system's, pip's, PostgreSQL's), so one is chosen: the pinned `tzdata` package.
+# Three zone databases on one machine disagree (the system's, pip's, PostgreSQL's), so one is chosen: `tzdata`.
 zoneinfo.reset_tzpath(to=())
 
 ZONE_DATA_VERSION = metadata.version("tzdata")

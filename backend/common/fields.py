@@ -6,7 +6,7 @@ from django.db import models
 
 
 class NoteField(models.TextField):  # type: ignore[type-arg]
-    """Free text written by or about a patient: the one type through which all notes pass, and the one place of comparison.
+    """Free text written by or about a patient: the one type through which all notes pass.
 
     Stores plain text for now; encryption at rest changes this class and nothing that uses it.
     """

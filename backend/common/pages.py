@@ -7,7 +7,6 @@ from django.db.models import QuerySet
 from rest_framework import exceptions
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from backend.common import problems
 from backend.common.problems import FieldError
@@ -34,10 +33,10 @@ class Pages(CursorPagination):
             )
         return int(given)
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: APIView | None = None) -> list[Any]:
+    def read(self, queryset: QuerySet[Any], request: Request) -> list[Any]:
         """One page. Raises a 400 problem for a cursor that we did not give out."""
         try:
-            return super().paginate_queryset(queryset, request, view) or []
+            return self.paginate_queryset(queryset, request) or []
         except (exceptions.NotFound, ValidationError, ValueError, TypeError):
             raise problems.invalid(
                 FieldError("cursor", "invalid", "This cursor is not one of ours; follow `next` or start without it.")
@@ -48,5 +47,5 @@ def page(queryset: QuerySet[Any], *, request: Request, ordering: tuple[str, ...]
     """`{"results", "next", "previous"}` of the queryset (of dicts or models), in this order."""
     pages = Pages()
     pages.ordering = ordering
-    results = pages.paginate_queryset(queryset, request)
+    results = pages.read(queryset, request)
     return {"results": results, "next": pages.get_next_link(), "previous": pages.get_previous_link()}

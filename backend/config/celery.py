@@ -13,12 +13,12 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 
-@setup_logging.connect  # type: ignore[untyped-decorator]
+@setup_logging.connect
 def _log_as_django_does(**_: Any) -> None:
     """Celery leaves the log to Django's settings."""
 
 
-@beat_init.connect  # type: ignore[untyped-decorator]
+@beat_init.connect
 def _start_the_sweep(**_: Any) -> None:
     """Beat's own thread: it works while the broker is away, when beat's scheduler does not."""
     from backend.config import beat_entries
@@ -28,7 +28,7 @@ def _start_the_sweep(**_: Any) -> None:
     watch.start_sweeping()
 
 
-@worker_ready.connect  # type: ignore[untyped-decorator]
+@worker_ready.connect
 def _report_the_worker(**_: Any) -> None:
     from backend.reminders import watch
 

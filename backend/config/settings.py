@@ -163,7 +163,7 @@ ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = True
 ACCOUNT_SESSION_REMEMBER = True
 ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
 HEADLESS_ONLY = False
-HEADLESS_TOKEN_STRATEGY = "backend.accounts.sign_in.Tokens"
+HEADLESS_TOKEN_STRATEGY = "backend.accounts.sign_in.Tokens"  # noqa: S105 - a class, no secret
 HEADLESS_CLIENTS = ("app",)
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
@@ -279,7 +279,7 @@ TIME_ZONE = "UTC"
 USE_I18N = True
 LANGUAGE_CODE = "en"
 STATIC_URL = "static/"
-STATIC_ROOT = env.str("STATIC_ROOT", str(ROOT / "static"))
+STATIC_ROOT = env.str("STATIC_ROOT", "") or None  # where collectstatic writes, in an image
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

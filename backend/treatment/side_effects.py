@@ -10,15 +10,15 @@ from msgspec import Meta
 from backend.accounts.models import Person
 from backend.aftercare import kinds
 from backend.aftercare.entries import Entry, in_order
-from backend.common.bodies import Instant, Text
+from backend.common.bodies import Instant, Text, choice
 from backend.common.problems import FieldError
 from backend.treatment.models import Session, SideEffect, SideEffectKind
 
 
-class SideEffectEntry(Entry):
+class SideEffectEntry(Entry, kw_only=True, frozen=True):
     """A side effect, 1 mild to 3 severe; without `ended_at` it is still there."""
 
-    kind: SideEffectKind
+    kind: Annotated[str, choice(SideEffectKind.values)]
     severity: Annotated[int, Meta(ge=1, le=3, description="1 mild, 2 moderate, 3 severe")]
     started_at: Instant
     ended_at: Instant | None = None

@@ -28,11 +28,11 @@ READ_ONLY = frozenset(
 _MAX_EXDATES = 500
 
 
-class AppointmentBody(Struct):
+class AppointmentBody(Struct, kw_only=True, frozen=True):
     """An appointment as a clinician writes it."""
 
     patient: uuid.UUID
-    kind: AppointmentKind
+    kind: Annotated[str, bodies.choice(AppointmentKind.values)]
     starts_at: Instant
     minutes: Annotated[int, Meta(ge=5, le=1440, description="minutes")]
     id: uuid.UUID | None = None
@@ -152,7 +152,7 @@ class Appointments(AppointmentView):
             record = access.open_record(self.actor, patient_id or self.actor.person.id)
             rows = rows.filter(patient=record.patient)
         else:
-            rows = rows.filter(patient__in=access.patients_of(self.actor), clinic_id=self.actor.clinic_id)
+            rows = rows.filter(patient__in=access.patients_of(self.actor), clinic_id=self.actor.here)
         wanted = {
             "starts_at__gte": queries.instant(request, "since"),
             "starts_at__lt": queries.instant(request, "until"),
@@ -190,9 +190,9 @@ class AppointmentDetail(AppointmentView):
         try:
             row, new = appointments.put(
                 id=id,
-                clinic=Clinic.objects.get(id=self.actor.clinic_id),
+                clinic=Clinic.objects.get(id=self.actor.here),
                 patient=record.patient,
-                kind=body.kind.value,
+                kind=body.kind,
                 starts_at=_whole_seconds(body.starts_at),
                 minutes=body.minutes,
                 now=self.now,

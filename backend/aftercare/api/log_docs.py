@@ -63,7 +63,7 @@ def documented(view: type[View], kind: Kind) -> type[View]:
             ),
             "delete": extend_schema(operation_id=f"{word}_delete", parameters=[_IF_MATCH], responses={204: None}),
         }
-    return extend_schema_view(**verbs)(made)  # type: ignore[no-any-return]
+    return extend_schema_view(**verbs)(made)
 
 
 def _loose(kind: Kind) -> dict[str, Any]:

@@ -95,7 +95,7 @@ class LogList(KindView):
         coded = {
             column.name: column.field.choices or [] for column in kind.content if column.name in {"kind", "substance"}
         }
-        return {name: [str(choice[0]) for choice in choices] for name, choices in coded.items()}  # type: ignore[index]
+        return {name: [str(choice[0]) for choice in choices] for name, choices in coded.items()}
 
     def _patient_id(self, request: Request) -> uuid.UUID:
         given = queries.identifier(request, "patient")
@@ -107,15 +107,13 @@ class LogList(KindView):
 
     def _filters(self, request: Request) -> dict[str, Any]:
         read = queries.day if self.kind.by_date else queries.instant
-        found = {
+        found: dict[str, Any] = {
             f"{self.kind.own_time}__gte": read(request, "since"),
             f"{self.kind.own_time}__lt": read(request, "until"),
             "change_number__gt": queries.whole_number(request, "changed_after", low=0, high=2**63 - 1),
         }
         for name, choices in self.coded_columns(self.kind).items():
-            found[name] = queries.choice(request, name, choices) if choices else request.query_params.get(name)
-            if isinstance(found[name], str) and "\x00" in found[name]:
-                raise problems.invalid(FieldError(name, "invalid", f"{name} holds a character that cannot be stored."))
+            found[name] = queries.choice(request, name, choices) if choices else queries.text(request, name)
         return {name: value for name, value in found.items() if value is not None}
 
 
@@ -213,13 +211,10 @@ class LogBatch(KindView):
 
     def _candidate(self, item: Any) -> Candidate:
         base = item.get("base_version") if isinstance(item, dict) else None
-        if base is not None:
-            if not isinstance(base, int) or isinstance(base, bool) or not 0 < base < 2**31:
-                raise problems.invalid(
-                    FieldError(
-                        "/base_version", "invalid_type", "base_version is the version that the edit was made from."
-                    )
-                )
+        if base is not None and (type(base) is not int or not 0 < base < 2**31):
+            raise problems.invalid(
+                FieldError("/base_version", "invalid_type", "base_version is the version that the edit was made from.")
+            )
         if isinstance(item, dict):
             item = {name: value for name, value in item.items() if name != "base_version"}
         entry = self.entry(item)
