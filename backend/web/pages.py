@@ -1,0 +1,99 @@
+"""The base of every page of the console: who reads, inside which transaction, and what the frame around it says."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.views import redirect_to_login
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.urls import reverse
+from django.views import View
+
+from backend.accounts import access
+from backend.accounts.access import Actor
+from backend.accounts.models import CLINICIANS, Clinic, Membership, Person, Role
+from backend.common import clock
+from backend.common.problems import Problem
+from backend.insights import words
+from backend.web import errors
+
+_ROLES = (Role.PSYCHIATRIST, Role.THERAPIST, Role.NURSE, Role.ADMINISTRATOR, Role.AUDITOR)
+
+
+class ConsolePage(View):
+    """One page view, one transaction: entered after sign-in is certain, rolled back by an exception or a refusal.
+
+    Only clinicians pass; others get words and not a page. A subclass answers `show`.
+    """
+
+    http_method_names = ["get", "head", "options"]
+    now: datetime
+    actor: Actor
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """The page, or the way to sign in, or a refusal in words."""
+        if not request.user.is_authenticated:
+            return redirect_to_login(request.get_full_path(), reverse("account_login"))
+        if (request.method or "").lower() not in self.http_method_names:
+            return self.http_method_not_allowed(request)
+        self.now = clock.now()
+        person: Person = request.user  # type: ignore[assignment]
+        request_id = getattr(request, "request_id", "")
+        try:
+            self.actor = access.actor_of(person=person, clinic_id=self._clinic(request, person), request_id=request_id)
+            if not self.actor.is_clinician:
+                return errors.page(request, status=403)
+            purpose = f"page {type(self).__name__}"
+            with access.acting_as(person.id, self.actor.clinic_id, purpose, self.actor.device_id, request_id):
+                response = self.show(request, *args, **kwargs)
+                if response.status_code >= 400:
+                    transaction.set_rollback(True)
+        except Problem as problem:
+            return errors.page(request, status=problem.status_code)
+        response["Cache-Control"] = "private, no-store"
+        return response
+
+    def show(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The page itself, inside the transaction. May raise a Problem."""
+        raise NotImplementedError
+
+    def page(self, template: str, context: dict[str, Any]) -> HttpResponse:
+        """The template within the console's frame."""
+        return render(self.request, template, {**self._frame(), **context})
+
+    def _frame(self) -> dict[str, Any]:
+        person, zone = self.actor.person, self.actor.person.time_zone
+        local = self.now.astimezone(clock.zone(zone))
+        role = next((role for role in _ROLES if role in self.actor.roles), None)
+        clinic = Clinic.objects.filter(id=self.actor.clinic_id).values_list("short_name", flat=True).first()
+        return {
+            "theme": errors.theme_of(self.request),
+            "in_care": access.patients_of(self.actor).count(),
+            "now_iso": self.now.isoformat(timespec="seconds"),
+            "reader": {
+                "name": person.full_name,
+                "role": Role(role).label if role else "",
+                "clinic": clinic,
+                "time": f"{words.dated(local.date())}, {local:%H:%M}",
+                "clock": f"{local:%H:%M}",
+                "offset": words.offset(self.now, zone=zone),
+            },
+        }
+
+    def _clinic(self, request: HttpRequest, person: Person) -> uuid.UUID | None:
+        """The clinic that a person with several reads for: the one chosen by `?clinic=`, kept in the session."""
+        mine = [
+            str(clinic)
+            for clinic in Membership.objects.filter(person=person, role__in=CLINICIANS, ended_at__isnull=True)
+            .order_by("since_at", "id")
+            .values_list("clinic_id", flat=True)
+        ]
+        asked = request.GET.get("clinic", "")
+        if asked in mine and asked != request.session.get("clinic"):
+            request.session["clinic"] = asked
+        kept = request.session.get("clinic")
+        chosen = kept if kept in mine else next(iter(mine), None)
+        return uuid.UUID(chosen) if chosen else None

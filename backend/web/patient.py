@@ -1,0 +1,135 @@
+"""One patient: four figures, the reasons, one chart that tells the range, and the same numbers as a table."""
+
+import uuid
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.safestring import mark_safe
+
+from backend.accounts import access
+from backend.accounts.models import Person
+from backend.aftercare.models import MoodCheckIn
+from backend.common import clock
+from backend.common.problems import Problem, not_found
+from backend.insights import chart, lanes, panel, queries, words
+from backend.insights import days as calendar
+from backend.insights.panel import Coming, Row
+from backend.insights.series import Series
+from backend.web import figures, numbers
+from backend.web.pages import ConsolePage
+
+# name of the range in the address: days, the short word on the switch, the whole one
+RANGES = {"4w": (28, "4 w", "Four weeks"), "12w": (84, "12 w", "Twelve weeks"), "1y": (365, "1 y", "One year")}
+_ANSWERS = ("mood", "anxiety", "energy", "irritability", "craving", "clarity")
+
+
+class PatientPage(ConsolePage):
+    """The record of a patient of the care team. `?range=` is 4w, 12w (default) or 1y."""
+
+    def show(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The page. Raises a 404 problem to strangers."""
+        patient_id: uuid.UUID = kwargs["id"]
+        record = access.open_record(self.actor, patient_id)
+        if record.own or self.actor.clinic_id is None:
+            raise not_found()
+        chosen = request.GET.get("range", "12w")
+        if chosen not in RANGES:
+            raise Problem(status=400, code="invalid", detail="range is 4w, 12w or 1y.")
+        span = calendar.span_of(today=calendar.day_of(zones=record.zones, at=self.now), days=RANGES[chosen][0])
+        series = queries.series_of(patient_id=patient_id, zones=record.zones, span=span, now=self.now)
+        (row,) = panel.rows(
+            patients=Person.objects.filter(id=patient_id),
+            clinic_id=self.actor.clinic_id,
+            reader=self.actor.person,
+            now=self.now,
+        )
+        return self.page(
+            "web/patient.html",
+            {
+                **self._head(record.patient, row),
+                **self._trend(series, chosen),
+                "figures": figures.strip(series=series, row=row),
+                "level": row.standing.level.value,
+                "reasons": [reason for reason in row.standing.reasons if reason.code != "steady"],
+                **self._side(record.patient, row, series),
+            },
+        )
+
+    def _head(self, patient: Person, row: Row) -> dict[str, Any]:
+        facts = []
+        if patient.born_on:
+            today = row.glance.today
+            had_birthday = (today.month, today.day) >= (patient.born_on.month, patient.born_on.day)
+            years = today.year - patient.born_on.year - (not had_birthday)
+            sex = {"female": "Woman, ", "male": "Man, "}.get(patient.sex_at_birth, "")
+            facts.append(f"{sex}{years}" if sex else f"{years} years")
+        facts.append(
+            f"Ketamine {row.route}, {words.counted(row.sessions_held, 'session')}" if row.route else "Before treatment"
+        )
+        here = self.actor.person.time_zone
+        there = f"Zone: {words.place(row.zone)}"
+        if words.offset(self.now, zone=here) != words.offset(self.now, zone=row.zone):
+            there += f", {words.wall_time(self.now, zone=row.zone)} there now"
+        facts.append(there)
+        return {"name": patient.full_name, "place": "Trend", "facts": facts}
+
+    def _trend(self, series: Series, chosen: str) -> dict[str, Any]:
+        address = reverse("patient", args=[series.trend.patient])
+        asked = urlencode({"since": series.trend.since, "until": series.trend.until})
+        substances = lanes.spoken_of(series)
+        return {
+            "length": RANGES[chosen][2],
+            "ranges": [
+                {"href": f"{address}?range={name}", "short": short, "name": whole, "on": name == chosen}
+                for name, (_, short, whole) in RANGES.items()
+            ],
+            "lanes": ", ".join(["Sleep", "exercise", *(words.substance(code).lower() for code in substances)]),
+            "wide": mark_safe(chart.draw(series, ident="wide")),  # noqa: S308  our own drawing, its text escaped
+            "narrow": mark_safe(chart.draw(series, ident="narrow", narrow=True)),  # noqa: S308
+            "substances": substances,
+            "columns": numbers.columns(series),
+            "rows": numbers.rows(series),
+            "svg_href": f"{reverse('patient-trend-picture', args=[series.trend.patient])}?{asked}",
+            "json_href": f"{reverse('patient-trend', args=[series.trend.patient])}?{asked}",
+        }
+
+    def _side(self, patient: Person, row: Row, series: Series) -> dict[str, Any]:
+        zone = self.actor.person.time_zone
+        last = (
+            MoodCheckIn.objects.filter(patient=patient, deleted_at__isnull=True)
+            .order_by("-felt_at")
+            .only("felt_at", *_ANSWERS)
+            .first()
+        )
+        coming = panel.coming(
+            [patient.id], clinic_id=self.actor.clinic_id or uuid.UUID(int=0), reader=self.actor.person, now=self.now
+        ).get(patient.id, [])
+        held = [session for session in reversed(series.sessions) if session.at <= self.now]
+        return {
+            "answers": [
+                {"name": name.capitalize(), "value": value}
+                for name in _ANSWERS
+                if last is not None and (value := getattr(last, name)) is not None
+            ],
+            "answers_when": words.moment(last.felt_at, now=self.now, zone=zone) if last else "",
+            "visits": [self._visit(visit) for visit in coming[:4]],
+            "sessions_held": row.sessions_held,
+            "sessions": [
+                {
+                    "when": words.full(session.at.astimezone(clock.zone(row.zone)).date()),
+                    "what": f"{words.dose(session.dose_mg)} mg" if session.dose_mg is not None else "no dose noted",
+                }
+                for session in held[:5]
+            ],
+        }
+
+    def _visit(self, visit: Coming) -> dict[str, str]:
+        local = visit.at.astimezone(clock.zone(self.actor.person.time_zone))
+        state = {"planned": "not confirmed yet", "confirmed": "confirmed", "move_asked": "asked to move"}
+        facts = [f"{local:%H:%M}", visit.place or "", state.get(visit.status or "", "")]
+        return {
+            "what": f"{words.visit(visit.kind)}, {words.dated(local.date())}",
+            "detail": ", ".join(fact for fact in facts if fact),
+        }
