@@ -1,4 +1,4 @@
-"""The container's health: exit 0 when all is well. `health.py` asks this web server, `health.py worker` another's /readyz.
+"""The container's health: exit 0 when all is well. `health.py` asks this web server, `health.py worker` the other one.
 
 Only the standard library, so that it costs little each time.
 """

@@ -1,7 +1,7 @@
 """Writes the secrets that docker-compose.yml reads into `secrets/`; what is there already stays as it is.
 
-`python3 docker/make_secrets.py [FOLDER]`. The folder is closed to others; the files in it can be read by the containers'
-users, who see nothing but the files that compose hands them.
+`python3 docker/make_secrets.py [FOLDER]`. The folder is closed to others; the files in it can be read by the users of
+the containers, who see nothing but the files that compose hands them.
 """
 
 import os

@@ -124,6 +124,8 @@ def _postgres_answers(place: Home, *, port: int, password: str) -> bool:
             if not known:
                 passwords = {role: home.secret(place.local, role) for role in roles.ALL}
                 roles.make(admin, passwords=passwords, database=DATABASE, create_databases=True)
+                with psycopg.connect(url(roles.OWNER, passwords[roles.OWNER], port=port)) as owner:
+                    roles.grant(owner)
     except psycopg.OperationalError as error:
         if "password authentication failed" in str(error):
             raise CannotStart(

@@ -8,6 +8,7 @@ import pwd
 import secrets
 import shutil
 import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 VAR_LIB = Path("/var/lib")
 SPARE_UIDS = range(60706, 61184)  # free for any use on Linux, and inside the 65,536 ids of a container
 WORKSHOP = "-initdb"  # added to the servers' folder: where a new cluster is made
+STOPPING_SECONDS = 5.0
 NEEDED_BYTES = 300_000_000
 
 
@@ -222,7 +224,9 @@ def remove(local: Path) -> list[Path]:
     """Delete `.local/` and the servers' folder that it names; answers what was removed. Refuses while servers run."""
     if not local.is_dir():
         return []
-    held = lock(local / "keeper", fcntl.LOCK_EX | fcntl.LOCK_NB)
+    patience = time.monotonic() + STOPPING_SECONDS
+    while (held := lock(local / "keeper", fcntl.LOCK_EX | fcntl.LOCK_NB)) is None and time.monotonic() < patience:
+        time.sleep(0.05)
     if held is None:
         raise CannotStart("the servers of this clone run: end `make run` (or what uses them) first")
     gone = []

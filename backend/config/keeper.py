@@ -53,13 +53,15 @@ def use(local: Path, *, needs: Sequence[str]) -> int:
 
 def start_keeper(local: Path, needs: Sequence[str]) -> str:
     """Start the keeper in a session of its own, so that Ctrl-C passes it by; answers the one line that it says."""
+    log = local / "log" / "keeper.log"
+    log.touch(mode=0o600)
     keeper = subprocess.Popen(  # noqa: S603
         [sys.executable, "-m", "backend.config.keeper", *needs],
         cwd=ROOT,
         env=os.environ | {"LOCAL_DIR": str(local)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=(local / "log" / "keeper.log").open("ab"),
+        stderr=log.open("ab"),
         start_new_session=True,
     )
     if keeper.stdout is None:

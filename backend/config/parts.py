@@ -101,7 +101,14 @@ def check() -> None:
     print(f"checked: Python {sys.version.split()[0]}, uid {os.getuid()}, parts {', '.join(PARTS)}")
 
 
-PARTS: dict[str, Callable[[], None]] = {"web": web, "worker": worker, "beat": beat, "mailbox": mailbox, "migrate": migrate, "check": check}
+PARTS: dict[str, Callable[[], None]] = {
+    "web": web,
+    "worker": worker,
+    "beat": beat,
+    "mailbox": mailbox,
+    "migrate": migrate,
+    "check": check,
+}
 
 
 def main(arguments: list[str]) -> int:

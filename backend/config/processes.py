@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from backend.config import home
+
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
@@ -99,7 +101,7 @@ def birth(pid: int) -> str:
 def remember(record: Path, children: Mapping[str, int]) -> None:
     """Note the living children (pid by name), so that the next start finds those that a kill -9 left behind."""
     lines = [f"{pid}\t{birth(pid)}\t{name}\n" for name, pid in children.items()]
-    record.write_text("".join(lines))
+    home.write_private(record, "".join(lines))
 
 
 def end_leftovers(record: Path) -> list[str]:
