@@ -1,0 +1,174 @@
+"""Signing in: by invitation only, with a token that dies when it should."""
+
+import re
+import uuid
+from datetime import date, timedelta
+from typing import Any
+
+from backend.accounts import access, people
+from backend.accounts.models import Invitation, Membership, OutboxMail, Person, Role
+from backend.common import clock
+from tests.cast import PASSWORD, Cast, Client
+
+LOGIN = "auth/app/v1/auth/login"
+SIGNUP = "auth/app/v1/auth/signup"
+SESSION = "auth/app/v1/auth/session"
+
+
+def _sign_in(person: Person, password: str = PASSWORD) -> Any:
+    return Client().send("POST", LOGIN, {"email": person.email, "password": password})
+
+
+def _with(token: str) -> Client:
+    client = Client()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+    return client
+
+
+def test_a_phone_signs_in_and_uses_its_token_everywhere(cast: Cast) -> None:
+    answer = _sign_in(cast.patient)
+    assert answer.status_code == 200, answer.content
+    token = answer.json()["meta"]["session_token"]
+    assert _with(token).send("GET", "mood-check-ins").status_code == 200
+    assert _with(token).send("GET", SESSION).json()["meta"]["is_authenticated"] is True
+    other_header = Client()
+    other_header.credentials(HTTP_X_SESSION_TOKEN=token)
+    assert other_header.send("GET", "mood-check-ins").status_code == 200
+
+
+def test_a_token_dies_at_sign_out(cast: Cast) -> None:
+    token = _sign_in(cast.patient).json()["meta"]["session_token"]
+    assert _with(token).send("DELETE", SESSION).status_code == 401  # allauth's word for: now signed out
+    dead = _with(token).send("GET", "mood-check-ins")
+    assert (dead.status_code, dead["WWW-Authenticate"]) == (401, 'Bearer realm="afterglow"')
+
+
+def test_all_tokens_die_when_the_password_changes(cast: Cast) -> None:
+    token = _sign_in(cast.patient).json()["meta"]["session_token"]
+    with access.acting_as(cast.patient.id, None, "test"):
+        cast.patient.set_password("quite another phrase")
+        cast.patient.save(update_fields=["password"])
+    assert _with(token).send("GET", "mood-check-ins").status_code == 401
+
+
+def test_a_person_who_was_deactivated_is_out_at_once(cast: Cast) -> None:
+    token = _sign_in(cast.patient).json()["meta"]["session_token"]
+    with access.acting_as(cast.patient.id, None, "test"):
+        Person.objects.filter(id=cast.patient.id).update(deactivated_at=clock.now())
+    assert _with(token).send("GET", "mood-check-ins").status_code == 401
+
+
+def test_wrong_tokens_are_401_and_never_500(cast: Cast) -> None:
+    for token in ("", "x", "é", "a" * 10_000, "'; DROP TABLE", "%00", "null"):
+        client = Client()
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+        assert client.send("GET", "mood-check-ins").status_code == 401, token
+
+
+def test_known_and_unknown_addresses_get_the_same_answer(cast: Cast) -> None:
+    known = _sign_in(cast.patient, "not the password")
+    unknown = Client().send("POST", LOGIN, {"email": "nobody@example.org", "password": "not the password"})
+    assert known.status_code == unknown.status_code == 400
+    assert known.json() == unknown.json()
+
+
+def test_sign_in_bodies_that_are_no_json_are_refused(cast: Cast) -> None:
+    for body in (b"[" * 200_000, b"\xff", b"NaN", b'{"email": "a\\u0000@b.c", "password": "\\u0000"}', b"[]", b"null"):
+        answer = Client().generic("POST", f"/api/v1/{LOGIN}", body, content_type="application/json")
+        assert answer.status_code == 400, (body[:20], answer.status_code)
+
+
+def test_nobody_signs_up_without_an_invitation(cast: Cast) -> None:
+    for body in ({}, {"invitation": ""}, {"invitation": "guessed"}):
+        answer = Client().send("POST", SIGNUP, {"email": "new@example.org", "password": "a long new phrase"} | body)
+        assert answer.status_code == 400
+    with access.acting_as(None, None, "test"):
+        assert not Person.objects.filter(email="new@example.org").exists()
+
+
+def _invite(cast: Cast, **more: Any) -> Any:
+    body = {
+        "email": "New@example.org", "full_name": "New Patient", "role": "patient", "born_on": "1990-05-01",
+        "time_zone": "Asia/Kolkata", "care_team": [str(cast.psychiatrist.id)],
+    }  # fmt: skip
+    return cast.client(cast.administrator).send("POST", "invitations", body | more)
+
+
+def _code() -> str:
+    with access.acting_as(None, None, "test"):
+        found = re.search(r"^    (\S+)$", OutboxMail.objects.latest("created_at").text, re.MULTILINE)
+    assert found
+    return found[1]
+
+
+def test_an_invitation_works_once_for_its_address(cast: Cast) -> None:
+    made = _invite(cast)
+    assert made.status_code == 201, made.content
+    assert "code" not in made.json()
+    body = {"email": "new@example.org", "password": "a long new phrase", "invitation": _code()}
+    assert Client().send("POST", SIGNUP, body | {"email": "thief@example.org"}).status_code == 400
+    joined = Client().send("POST", SIGNUP, body)
+    assert joined.status_code == 200, joined.content
+    phone = _with(joined.json()["meta"]["session_token"])
+    assert phone.send("GET", "mood-check-ins").json()["results"] == []
+    with access.acting_as(None, None, "test"):
+        person = Person.objects.get(email="new@example.org")
+        assert (person.full_name, person.time_zone, person.born_on) == ("New Patient", "Asia/Kolkata", date(1990, 5, 1))
+    assert cast.client(cast.psychiatrist).send("GET", f"patients/{person.id}").status_code == 200
+    assert cast.client(cast.outsider).send("GET", f"patients/{person.id}").status_code == 404
+    assert Client().send("POST", SIGNUP, body | {"email": "new@example.org"}).status_code in {400, 401}
+    status = cast.client(cast.administrator).send("GET", f"invitations/{made.json()['id']}").json()["status"]
+    assert status == "accepted"
+
+
+def test_an_invitation_expires_and_can_be_taken_back(cast: Cast) -> None:
+    first = _invite(cast).json()
+    body = {"email": "new@example.org", "password": "a long new phrase", "invitation": _code()}
+    assert cast.client(cast.administrator).send("DELETE", f"invitations/{first['id']}").status_code == 204
+    assert Client().send("POST", SIGNUP, body).status_code == 400
+    second = _invite(cast).json()
+    body["invitation"] = _code()
+    with access.acting_as(None, None, "test"):
+        Invitation.objects.filter(id=second["id"]).update(expires_at=clock.now() - timedelta(seconds=1))
+    assert Client().send("POST", SIGNUP, body).status_code == 400
+    listed = cast.client(cast.administrator).send("GET", "invitations").json()["results"]
+    assert [row["status"] for row in listed] == ["expired", "revoked"]
+
+
+def test_invitations_are_for_adults_and_for_the_own_clinic(cast: Cast) -> None:
+    young = clock.now().date() - timedelta(days=365 * 17)
+    for more, pointer in (
+        ({"born_on": young.isoformat()}, "/born_on"),
+        ({"born_on": None}, "/born_on"),
+        ({"care_team": [str(cast.outsider.id)]}, "/care_team"),
+        ({"role": "king"}, "/role"),
+        ({"email": "no address"}, "/email"),
+    ):
+        answer = _invite(cast, **more)
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, pointer), answer.content
+    assert _invite(cast, email=cast.patient.email).status_code == 409
+    assert _invite(cast, time_zone=None).status_code == 201
+    for stranger in (cast.patient, cast.psychiatrist, cast.outsider):
+        assert cast.client(stranger).send("GET", "invitations").status_code == 403
+        assert cast.client(stranger).send("POST", "invitations", {}).status_code == 403
+
+
+def test_someone_with_two_clinics_says_for_which_one_they_act(cast: Cast) -> None:
+    with access.acting_as(None, None, "test"):
+        people.join(person=cast.psychiatrist, clinic=cast.elsewhere, role=Role.PSYCHIATRIST, now=clock.now())
+    doctor = cast.client(cast.psychiatrist)
+    assert doctor.send("GET", "patients").json()["code"] == "clinic_required"
+    here = doctor.send("GET", "patients", **{"X-Clinic": str(cast.clinic.id)})
+    assert {row["id"] for row in here.json()["results"]} == {str(cast.patient.id), str(cast.other_patient.id)}
+    there = doctor.send("GET", "patients", **{"X-Clinic": str(cast.elsewhere.id)})
+    assert there.json()["results"] == []
+    assert doctor.send("GET", f"patients/{cast.patient.id}", **{"X-Clinic": str(cast.elsewhere.id)}).status_code == 404
+    assert doctor.send("GET", "patients", **{"X-Clinic": str(uuid.uuid4())}).status_code == 403
+    assert doctor.send("GET", "patients", **{"X-Clinic": "Mumbai"}).status_code == 400
+
+
+def test_a_membership_that_ended_opens_nothing(cast: Cast) -> None:
+    with access.acting_as(None, None, "test"):
+        Membership.objects.filter(person=cast.psychiatrist).update(ended_at=clock.now())
+    assert cast.client(cast.psychiatrist).send("GET", f"patients/{cast.patient.id}").status_code == 404
+    assert cast.client(cast.psychiatrist).send("GET", "patients").status_code == 403
