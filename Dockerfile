@@ -1,6 +1,6 @@
 # One image for web, worker, beat and the migration job; the servers that `make run` embeds stay out of it.
 FROM python:3.11-slim-bookworm AS build
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 STATIC_ROOT=/app/static
 WORKDIR /app
 RUN python -m venv --without-pip /opt/venv
 COPY requirements.txt docker/slim_lock.py ./
@@ -25,6 +25,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONTZPATH="" \
+    STATIC_ROOT=/app/static \
     WEB_HOST=0.0.0.0 \
     PORT=8000
 USER 10001:10001
