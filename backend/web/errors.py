@@ -23,16 +23,13 @@ _WORDS: Mapping[int, tuple[str, str]] = {
 def page(request: HttpRequest, *, status: int, headline: str = "", text: str = "", **more: Any) -> HttpResponse:
     """A page that says what happened; without words of the caller's, those for the status."""
     known = _WORDS.get(status, _WORDS[500])
-    signed_in = getattr(request, "user", None) is not None and request.user.is_authenticated
+    # A 500 or 503 may mean that the database is away, so nothing asks it who this is.
+    signed_in = status < 500 and request.user.is_authenticated
     back = reverse("panel") if signed_in else reverse("account_login")
     context = {
         "headline": headline or known[0],
         "text": text or known[1],
-        "link_href": reverse("panel")
-        if status not in {403, 429}
-        else reverse("account_login")
-        if not signed_in
-        else "",
+        "link_href": "" if status in {403, 429} else back,
         "link_text": "Back to the panel" if signed_in else "Sign in",
         "sign_out": status == 403 and signed_in,
         "reference": getattr(request, "request_id", "") if status >= 500 else "",
