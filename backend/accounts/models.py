@@ -60,7 +60,7 @@ class Person(AbstractBaseUser):
     """Anyone who signs in. Roles are memberships; the record of a patient hangs on this row."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    email = models.EmailField()
+    email = models.EmailField(unique=True)
     full_name = models.CharField(max_length=200)
     time_zone = models.CharField(max_length=64)
     locale = models.CharField(max_length=10, default="en")
@@ -82,7 +82,6 @@ class Person(AbstractBaseUser):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(Lower("email"), name="person_email_once"),
             models.CheckConstraint(condition=Q(email=Lower("email")), name="person_email_lower_case"),
             models.CheckConstraint(
                 condition=Q(quiet_from__isnull=True, quiet_until__isnull=True)

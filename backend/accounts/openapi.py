@@ -12,6 +12,9 @@ def add_sign_in(result: JSON, generator: Any, request: Any, public: bool) -> JSO
     theirs = get_schema()
     for path, item in theirs["paths"].items():
         result["paths"][path] = item
+        for verb, operation in item.items():
+            words = path.removeprefix("/api/v1/auth/app/v1/").replace("/", "_").replace("-", "_")
+            operation.setdefault("operationId", f"{words}_{verb}")
     for section, parts in theirs.get("components", {}).items():
         result["components"].setdefault(section, {}).update(parts)
     return result

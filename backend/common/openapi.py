@@ -44,6 +44,11 @@ _PROBLEM: JSON = {
     },
 }
 
+_SECURITY: JSON = {
+    "token": {"type": "http", "scheme": "bearer", "description": "The session token of a sign-in under auth/"},
+    "cookie": {"type": "apiKey", "in": "cookie", "name": "sessionid", "description": "The console's own session"},
+}
+
 _REFUSALS = {
     "400": "The body, a parameter or a header has a fault; `errors` names it.",
     "401": "Not signed in, or the token has expired.",
@@ -66,6 +71,10 @@ class Schema(AutoSchema):
         """The first part of the path after the version."""
         parts = [part for part in self.path.split("/") if part]
         return [parts[2] if len(parts) > 2 else "about"]
+
+    def get_auth(self) -> list[dict[str, list[str]]]:
+        """A token or the console's cookie, where a view asks who it is at all."""
+        return [{name: []} for name in _SECURITY] if self.view.get_authenticators() else []
 
 
 def component(shape: type[msgspec.Struct], *, name: str | None = None) -> JSON:
@@ -106,6 +115,7 @@ def complete(result: JSON, generator: Any, request: Any, public: bool) -> JSON:
     """Adds our components and, to every operation of ours, the refusals that it can answer with."""
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
     schemas.update({"Problem": _PROBLEM, **_components})
+    result["components"].setdefault("securitySchemes", {}).update(_SECURITY)
     for path, operations in result["paths"].items():
         for verb, operation in operations.items():
             _add_refusals(path, verb, operation)

@@ -165,6 +165,8 @@ ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
 HEADLESS_ONLY = False
 HEADLESS_TOKEN_STRATEGY = "backend.accounts.sign_in.Tokens"  # noqa: S105 - a class, no secret
 HEADLESS_CLIENTS = ("app",)
+HEADLESS_SERVE_SPECIFICATION = True  # merged into our own document by backend.accounts.openapi
+HEADLESS_SPECIFICATION_TEMPLATE_NAME = None
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "account_login"
@@ -214,6 +216,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Afterglow",
     "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
     "DESCRIPTION": "Aftercare and follow-up for people treated with ketamine. Errors are RFC 9457 problem documents.",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from msgspec import Meta, field
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -249,13 +249,12 @@ class AppointmentAction(AppointmentView):
 
 def _action(name: str, status: AppointmentStatus, roles: frozenset[str]) -> type[AppointmentAction]:
     view = type(f"Appointment{name.title()}", (AppointmentAction,), {"status": status, "roles": {"POST": roles}})
-    word = name.replace("-", "_")
-    view.post = extend_schema(  # type: ignore[attr-defined]
-        operation_id=f"appointment_{word}",
+    described = extend_schema(
+        operation_id=f"appointment_{name.replace('-', '_')}",
         request=None,
-        responses={200: _APPOINTMENT, 409: openapi.problem("Ended already.")},
-    )(AppointmentAction.post)
-    return view
+        responses={200: _APPOINTMENT, 409: openapi.problem("Cancelled, held or missed before.")},
+    )
+    return extend_schema_view(post=described)(view)
 
 
 ACTIONS = {
