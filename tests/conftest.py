@@ -8,7 +8,7 @@ from django.db import connections
 
 from tests import cast as casting
 from tests import databases
-from tests.live import App, serve
+from tests.live import App, Stack, run_stack, serve
 
 KEPT = {"django_migrations", "django_content_type", "auth_permission", "django_site"}
 
@@ -44,6 +44,19 @@ def live_app(django_db_setup: str) -> Iterator[App]:
     """The API server itself, on loopback, on this worker's database."""
     with serve(django_db_setup) as app:
         yield app
+
+
+@pytest.fixture(scope="session")
+def running_stack(django_db_setup: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Web, worker, beat and mailbox, started once for a worker's journeys."""
+    with run_stack(django_db_setup, tmp_path_factory.mktemp("stack")) as stack:
+        yield stack
+
+
+@pytest.fixture
+def stack(running_stack: Stack, cast: casting.Cast) -> Stack:
+    """The running stack, with the cast in its database."""
+    return running_stack
 
 
 def _empty() -> None:

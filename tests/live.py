@@ -6,14 +6,19 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
 from django.conf import settings
+from redis import Redis
 
+from backend.demo.mailbox import Mail, Maildir
+
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -67,12 +72,15 @@ def process(*command: str, env: dict[str, str], log: Path | None = None) -> Iter
             child.wait()
 
 
-def wait_until(url: str, *, seconds: float = 30) -> None:
-    """Waits until the address answers 200."""
+def wait_until(
+    url: str, *, seconds: float = 30, ready: Callable[[requests.Response], bool] = lambda answer: True
+) -> None:
+    """Waits until the address answers 200 and is ready."""
     end = time.monotonic() + seconds
     while True:
         with contextlib.suppress(requests.ConnectionError):
-            if requests.get(url, timeout=5).status_code == 200:
+            answer = requests.get(url, timeout=5)
+            if answer.status_code == 200 and ready(answer):
                 return
         if time.monotonic() > end:
             raise TimeoutError(f"{url} did not answer within {seconds} s")
@@ -92,3 +100,53 @@ def serve(database: str, **more: str) -> Iterator[App]:
     with process(*command, env=environment(database, BASE_URL=base_url, **more)):
         wait_until(f"{base_url}/healthz")
         yield App(base_url)
+
+
+@dataclass
+class Stack:
+    """Web, worker, beat and the mailbox, together as in earnest."""
+
+    base_url: str
+    mail: Maildir
+    logs: Path
+
+    def mails_to(self, address: str) -> list[Mail]:
+        """What arrived for the address, newest first."""
+        found = (self.mail.read(key) for key in self.mail.keys())
+        return [mail for mail in found if mail is not None and address in mail.to]
+
+    def wait_for(self, condition: Callable[[], T | None], *, seconds: float = 20) -> T:
+        """Waits until the condition gives something; otherwise fails with the end of the logs."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if found := condition():
+                return found
+            time.sleep(0.2)
+        told = "\n".join(f"== {log.name}\n{log.read_text()[-3000:]}" for log in sorted(self.logs.glob("*.log")))
+        raise AssertionError(f"nothing within {seconds} s\n{told}")
+
+
+@contextlib.contextmanager
+def run_stack(database: str, folder: Path) -> Iterator[Stack]:
+    """All parts on this database, each with a log file in `folder`; the broker's numbered database is theirs alone."""
+    port, smtp = free_port(), free_port()
+    base_url = f"http://127.0.0.1:{port}"
+    broker = settings.REDIS_URL.rpartition("/")[0] + f"/{8 + hash(database) % 8}"
+    with Redis.from_url(broker) as redis:
+        redis.flushdb()
+    env = environment(
+        database,
+        BASE_URL=base_url,
+        PORT=str(port),
+        WEB_WORKERS="1",
+        WORKER_PROCESSES="1",
+        REDIS_URL=broker,
+        EMAIL_URL=f"smtp://127.0.0.1:{smtp}",
+        LOCAL_DIR=str(folder),
+    )
+    with contextlib.ExitStack() as running:
+        for part in ("mailbox", "web", "worker", "beat"):
+            command = [sys.executable, "-m", "backend.config.parts", part]
+            running.enter_context(process(*command, env=env, log=folder / f"{part}.log"))
+        wait_until(f"{base_url}/readyz", seconds=60, ready=lambda answer: answer.json()["status"] == "ok")
+        yield Stack(base_url, Maildir(folder / "mail"), folder)

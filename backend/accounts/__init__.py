@@ -1,0 +1,1 @@
+"""Who is who, who may see whom, zones and devices; the one door to a record and to the database."""

@@ -1,0 +1,1 @@
+"""What the patient lives and answers: logs and appointments; later questionnaires, plans and alerts."""

@@ -1,0 +1,1 @@
+"""What every room may use: the clock, the shape of requests, answers and errors."""

@@ -1,0 +1,1 @@
+"""The demo clinic: invented people, a mailbox that delivers nothing; installed only with DEMO=True."""

@@ -1,0 +1,1 @@
+"""What happens in the clinic: sessions, and the side effects that follow them."""

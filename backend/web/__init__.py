@@ -1,0 +1,1 @@
+"""The clinicians' console: pages and templates, no models."""

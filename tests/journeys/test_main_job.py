@@ -1,0 +1,117 @@
+"""The main job, on the whole stack: a patient logs, a reminder arrives, a psychiatrist reads the trend."""
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import requests
+
+from backend.common import clock
+from tests.cast import PASSWORD, Cast
+from tests.live import Stack
+
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
+MUMBAI = ZoneInfo("Asia/Kolkata")
+
+
+class Phone:
+    """A signed-in client that speaks to the stack over the network."""
+
+    def __init__(self, stack: Stack, email: str) -> None:
+        self.api = f"{stack.base_url}/api/v1"
+        answer = requests.post(
+            f"{self.api}/auth/app/v1/auth/login", json={"email": email, "password": PASSWORD}, timeout=10
+        )
+        assert answer.status_code == 200, answer.text
+        self.headers = {"Authorization": f"Bearer {answer.json()['meta']['session_token']}"}
+
+    def send(self, verb: str, path: str, body: Any = None) -> requests.Response:
+        """One request to a path below /api/v1/."""
+        return requests.request(verb, f"{self.api}/{path}", json=body, headers=self.headers, timeout=10)
+
+
+def _check_in(at: datetime, mood: int) -> dict[str, Any]:
+    return {"felt_at": at.astimezone(MUMBAI).isoformat(), "time_zone": "Asia/Kolkata", "mood": mood}
+
+
+def test_a_batch_that_was_written_offline_settles_what_it_makes_pointless(stack: Stack, cast: Cast) -> None:
+    phone = Phone(stack, cast.patient.email)
+    now = clock.now()
+    soon = (now.astimezone(MUMBAI) + timedelta(seconds=6)).replace(microsecond=0)
+    rule = {"title": "Evening check-in", "rrule": "FREQ=DAILY", "start": soon.replace(tzinfo=None).isoformat(),
+            "time_zone": "Asia/Kolkata", "purpose": "check_in"}  # fmt: skip
+    made = phone.send("PUT", f"reminder-rules/{uuid.uuid4()}", rule)
+    assert made.status_code == 201, made.text
+    records = [_check_in(now - timedelta(hours=7 * i), i % 11) | {"id": str(uuid.uuid4())} for i in range(500)]
+    first = phone.send("POST", "mood-check-ins/batch", {"records": records}).json()["results"]
+    assert [r["outcome"] for r in first] == ["created"] * 500
+    again = phone.send("POST", "mood-check-ins/batch", {"records": records}).json()["results"]
+    assert [(r["id"], r["outcome"]) for r in again] == [(r["id"], "unchanged") for r in first]
+
+    def settled() -> dict[str, Any] | None:
+        rows = phone.send("GET", "reminders?purpose=check_in").json()["results"]
+        return next((row for row in rows if row["status"] == "done"), None)
+
+    done = stack.wait_for(settled)
+    assert done["reason"] == "already_logged"
+    stack.wait_for(lambda: clock.now() > soon + timedelta(seconds=3))
+    assert stack.mails_to(cast.patient.email) == []
+    assert "logged" in phone.send("GET", f"reminders/{done['id']}/explain").text
+
+
+def test_a_reminder_arrives_by_mail_and_in_the_inbox_and_is_acknowledged(stack: Stack, cast: Cast) -> None:
+    doctor, phone = Phone(stack, cast.psychiatrist.email), Phone(stack, cast.patient.email)
+    starts_at = clock.now() + timedelta(hours=2, seconds=10)
+    body = {
+        "patient": str(cast.patient.id), "kind": "follow_up", "starts_at": starts_at.isoformat(), "minutes": 30,
+        "with": str(cast.psychiatrist.id), "note": "Ask about the lapse.",
+    }  # fmt: skip
+    id = uuid.uuid4()
+    made = doctor.send("PUT", f"appointments/{id}", body)
+    assert made.status_code == 201, made.text
+    assert doctor.send("PUT", f"appointments/{id}", body).status_code == 200
+
+    (mail,) = stack.wait_for(lambda: stack.mails_to(cast.patient.email), seconds=30)
+    assert clock.now() >= starts_at - timedelta(hours=2)
+    said = f"{mail.subject} {mail.text}".lower()
+    assert "sea face" in said
+    assert not [word for word in ("ketamine", "depress", "follow", "lapse", "psychiat") if word in said]
+
+    def sent() -> dict[str, Any] | None:
+        rows = phone.send("GET", "reminders?status=sent").json()["results"]
+        return next(
+            (r for r in rows if {d["channel"] for d in r["deliveries"] if d["status"] == "sent"} >= {"email"}), None
+        )
+
+    reminder = stack.wait_for(sent)
+    assert reminder["purpose"] == "appointment"
+    acknowledged = phone.send("POST", f"reminders/{reminder['id']}/acknowledge")
+    assert (acknowledged.status_code, acknowledged.json()["status"]) == (200, "acknowledged")
+    assert phone.send("POST", f"reminders/{reminder['id']}/acknowledge").json() == acknowledged.json()
+    ledger = doctor.send("GET", f"reminders?patient={cast.patient.id}").json()["results"]
+    assert "acknowledged" in {row["status"] for row in ledger}
+    assert len(stack.mails_to(cast.patient.email)) == 1
+    outsider = Phone(stack, cast.outsider.email)
+    assert outsider.send("GET", f"reminders/{reminder['id']}").status_code == 404
+    assert outsider.send("GET", f"appointments/{id}").status_code == 404
+
+
+def test_a_psychiatrist_reads_the_trend_and_the_outsider_does_not(stack: Stack, cast: Cast) -> None:
+    phone, doctor = Phone(stack, cast.patient.email), Phone(stack, cast.psychiatrist.email)
+    now = clock.now()
+    id = uuid.uuid4()
+    assert phone.send("PUT", f"mood-check-ins/{id}", _check_in(now, 7)).status_code == 201
+    for days in range(1, 4):
+        phone.send("PUT", f"mood-check-ins/{uuid.uuid4()}", _check_in(now - timedelta(days=days), 3))
+    trend = doctor.send("GET", f"patients/{cast.patient.id}/trend").json()
+    assert (trend["patient"], trend["time_zone"], len(trend["days"])) == (str(cast.patient.id), "Asia/Kolkata", 90)
+    today = trend["days"][-1]
+    assert today["on"] == now.astimezone(MUMBAI).date().isoformat()
+    assert (today["mood"], today["mean_7d"]) == ({"mean": 7, "count": 1}, 4)
+    assert trend["days"][0]["mood"] is None
+    assert phone.send("GET", "me/trend").json()["days"] == trend["days"]
+    for stranger in (cast.outsider, cast.other_patient):
+        assert Phone(stack, stranger.email).send("GET", f"patients/{cast.patient.id}/trend").status_code == 404
+    assert doctor.send("GET", f"patients/{cast.unassigned_patient.id}/trend").status_code == 404
