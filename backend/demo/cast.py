@@ -63,7 +63,6 @@ class Patient:
     house: str
     profile: Profile
     team: tuple[str, ...]
-    chosen_hour: time | None = None
     says_nothing_today: bool = False
 
 
@@ -115,18 +114,18 @@ def patients(*, today: date) -> list[Patient]:
     yesterday = today - timedelta(days=1)
     found = []
     for position, (name, sex) in enumerate(_MUMBAI_NAMES):
-        profile, key, hour, quiet = _part(position, rng, yesterday), _key(name), None, False
+        profile, key, quiet = _part(position, rng, yesterday), _key(name), False
         if position == 0:
             key = "patient"
         elif position == 1:
             key = "other.patient"
         if position in (0, *range(5, 9)):
-            hour, quiet = time(0, 0), True  # the loader puts it a few minutes after the load
+            quiet = True  # so that the agenda can remind of today's check-in within minutes
         lead = "colleague" if position >= len(_MUMBAI_NAMES) - 2 else "psychiatrist"
         found.append(
             Patient(
                 key=key, name=name, sex=sex, born_on=_birthday(rng, today), country="IN", house="mumbai",
-                profile=profile, team=(lead, *_others(position)), chosen_hour=hour, says_nothing_today=quiet,
+                profile=profile, team=(lead, *_others(position)), says_nothing_today=quiet,
             )
         )  # fmt: skip
     for name, sex, country, zone in _ELSEWHERE:

@@ -46,12 +46,12 @@ def insert(
     return total
 
 
-def _by_database(field: models.Field[Any, Any]) -> bool:
+def _by_database(field: "models.Field[Any, Any]") -> bool:
     """Whether the database itself numbers this column."""
     return isinstance(field, models.AutoField)
 
 
-def as_text(field: models.Field[Any, Any], value: Any) -> str | None:
+def as_text(field: "models.Field[Any, Any]", value: Any) -> str | None:
     """A value as PostgreSQL reads it from text."""
     if value is None:
         return None
