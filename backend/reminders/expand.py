@@ -34,9 +34,7 @@ def _instants(asked: dict[str, Any]) -> list[str]:
         raise ValueError("zone, rule and start must be text.")
     if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
         raise ValueError("limit must be a whole number from 0 on.")
-    series = recurrence.occurrences(
-        recurrence.parse(rule), start=datetime.fromisoformat(start), zone=clock.zone(zone)
-    )
+    series = recurrence.occurrences(recurrence.parse(rule), start=datetime.fromisoformat(start), zone=clock.zone(zone))
     return [f"{at.replace(tzinfo=None).isoformat()}Z" for at in islice(series, limit)]
 
 

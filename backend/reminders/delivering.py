@@ -1,0 +1,131 @@
+"""Delivers: leases, commits `sending`, hands over, and commits the outcome with the next one's `sending`."""
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+
+import structlog
+from django.db import connections
+
+from backend.accounts import access
+from backend.accounts.models import Clinic, Person
+from backend.reminders import channels, leases, letters, outcomes
+from backend.reminders.channels.base import Channel, Fate, Outcome, Parcel, Send, Unreachable
+from backend.reminders.codes import ReminderClass
+from backend.reminders.leases import Leased, Started
+from backend.reminders.outcomes import Result
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE = 200
+_AWAY_FOR = timedelta(seconds=30)
+_BY_URGENCY = (ReminderClass.SAFETY, ReminderClass.CARE, ReminderClass.HABIT)
+_NO_WAIT: Mapping[ReminderClass, timedelta] = {}
+
+
+class _Shift:
+    """How long one call works: the given now, moved on by the time that has elapsed since."""
+
+    def __init__(self, now: datetime, seconds: float) -> None:
+        self._now, self._began, self._seconds = now, time.monotonic(), seconds
+
+    @property
+    def now(self) -> datetime:
+        return self._now + timedelta(seconds=time.monotonic() - self._began)
+
+    @property
+    def over(self) -> bool:
+        return time.monotonic() - self._began > self._seconds
+
+
+def deliver(*, now: datetime, waited: Mapping[ReminderClass, timedelta] = _NO_WAIT, seconds: float = 30.0) -> int:
+    """Sends what is pending until nothing is left or the time is over, safety first; the number handed over.
+
+    With `waited` only what nobody has leased for so long: that is how the sweep stands in for workers.
+    """
+    shift, handed = _Shift(now, seconds), 0
+    while not shift.over:
+        token = uuid.uuid4()
+        for reminder_class in _BY_URGENCY:
+            before = shift.now - waited.get(reminder_class, timedelta())
+            leased = leases.lease(
+                reminder_class=reminder_class, most=AT_ONCE, token=token, before=before, now=shift.now
+            )
+            if leased:
+                break
+        else:
+            return handed
+        for name, group in groupby(sorted(leased, key=lambda each: each.channel), key=lambda each: each.channel):
+            handed += _through(channels.OUTWARD[name], list(group), token, shift)
+    return handed
+
+
+def _through(channel: Channel, leased: Sequence[Leased], token: uuid.UUID, shift: _Shift) -> int:
+    """Hands over through one channel; what it does not come to goes back."""
+    waiting = {each.id: each for each in leased}
+    handed = 0
+    try:
+        with channel.open() as send:
+            results: list[Result] = []
+            while waiting and not shift.over:
+                chunk = [waiting.pop(id) for id in list(waiting)[: channel.at_once]]
+                started = _turn(results, chunk, token, shift)
+                results = []
+                by_id = {each.id: each for each in chunk}
+                for each in started:
+                    results.append((by_id[each.id], each, _hand_over(channel, send, each, token, shift)))
+                handed += len(results)
+            _turn(results, [], token, shift)
+    except Unreachable as error:
+        log.warning("channel away", channel=channel.name, error=str(error), waiting=len(waiting))
+        leases.release(ids=waiting, token=token, try_at=shift.now + _AWAY_FOR, now=shift.now, error=str(error))
+        return handed
+    if waiting:
+        leases.release(ids=waiting, token=token, try_at=shift.now, now=shift.now)
+    return handed
+
+
+def _turn(results: Sequence[Result], chunk: Sequence[Leased], token: uuid.UUID, shift: _Shift) -> list[Started]:
+    """One commit: the outcomes of the last hand-over and the `sending` of the next."""
+    if not results and not chunk:
+        return []
+    with access.dispatching("deliver"), connections["dispatch"].cursor() as cursor:
+        outcomes.finish(cursor, results=results, token=token, now=shift.now)
+        return leases.start(cursor, ids=[each.id for each in chunk], token=token, now=shift.now) if chunk else []
+
+
+def _hand_over(channel: Channel, send: Send, started: Started, token: uuid.UUID, shift: _Shift) -> Outcome:
+    try:
+        parcel = _pack(channel, started, shift.now)
+    except Exception as error:  # one letter that cannot be written must not stop the others
+        log.exception("letter cannot be written", delivery=str(started.id))
+        return Outcome(Fate.LATER, type(error).__name__)
+    if parcel is None:
+        return Outcome(Fate.REFUSED, "no address")
+    try:
+        return send(parcel)
+    except Unreachable as error:
+        leases.release(
+            ids=[started.id],
+            token=token,
+            try_at=shift.now + _AWAY_FOR,
+            now=shift.now,
+            error=str(error),
+            held=["sending"],
+        )
+        raise
+
+
+def _pack(channel: Channel, started: Started, now: datetime) -> Parcel | None:
+    """Reads the content in the person's own context; the dispatcher sees none of it."""
+    matter = started.matter
+    with access.acting_as(matter.person_id, matter.clinic_id, "deliver a reminder"):
+        person = Person.objects.get(id=matter.person_id)
+        clinic = Clinic.objects.filter(id=matter.clinic_id).first() if matter.clinic_id else None
+    address = channel.address_of(person) if person.is_active else None
+    if address is None:
+        return None
+    letter = letters.compose(matter=matter, person=person, clinic=clinic, now=now)
+    return Parcel(key=started.id, address=address, letter=letter)

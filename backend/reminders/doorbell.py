@@ -1,0 +1,36 @@
+"""Rings for a worker: one message that carries nothing. A broker that is away costs a moment and never an error."""
+
+import threading
+import time
+
+import structlog
+from celery import current_app
+from django.db import transaction
+
+log = structlog.get_logger(__name__)
+
+# After a failure nobody rings for so long, so that a broker that hangs does not hold up each transaction.
+_REST_SECONDS = 10.0
+_EXPIRES_SECONDS = 10
+_silent_until = 0.0
+_lock = threading.Lock()
+
+
+def ring_after_commit(using: str) -> None:
+    """Rings once the present transaction of this connection has committed."""
+    transaction.on_commit(ring, using=using, robust=True)
+
+
+def ring() -> bool:
+    """Wakes a worker to deliver. False when the broker is away; beat's sweep delivers then."""
+    global _silent_until
+    if time.monotonic() < _silent_until:
+        return False
+    try:
+        current_app.send_task("reminders.deliver", expires=_EXPIRES_SECONDS, retry=False, ignore_result=True)
+    except Exception as error:  # each broker's client raises classes of its own
+        with _lock:
+            _silent_until = time.monotonic() + _REST_SECONDS
+        log.warning("nobody heard the doorbell", error=type(error).__name__)
+        return False
+    return True

@@ -1,0 +1,218 @@
+"""Three tables: `Rule` (what, when, for whom), `Reminder` (the ledger), `Delivery` (each attempt to reach someone).
+
+A rule carries all that the dispatcher needs, for the dispatcher sees no other table: the zone, the quiet hours and the
+channels of its person are copied onto it, and `planning.replan` renews them when the person changes them.
+"""
+
+import uuid
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from backend.accounts.models import Clinic, Person
+from backend.reminders.codes import (
+    OPEN,
+    WITHDRAWN,
+    Channel,
+    DeliveryStatus,
+    Purpose,
+    Reason,
+    ReminderClass,
+    Status,
+)
+
+__all__ = [
+    "OPEN",
+    "WITHDRAWN",
+    "Channel",
+    "Delivery",
+    "DeliveryStatus",
+    "Heartbeat",
+    "Purpose",
+    "Reason",
+    "Reminder",
+    "ReminderClass",
+    "Rule",
+    "Status",
+]
+
+
+class WallTimeField(models.Field):  # type: ignore[type-arg]
+    """Local time without a zone (`timestamp`), for rules: the zone stands beside it and may change."""
+
+    def db_type(self, connection: Any) -> str:
+        """PostgreSQL's own type for it."""
+        return "timestamp"
+
+    def to_python(self, value: Any) -> datetime | None:
+        """A naive datetime."""
+        return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+class Rule(models.Model):
+    """A series (`rrule` from `start_local`) or a set of instants relative to an anchor (`anchor_at`, `offsets`)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="+")
+    clinic = models.ForeignKey(Clinic, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
+    purpose = models.CharField(max_length=16, choices=Purpose)
+    about_type = models.CharField(max_length=32, blank=True, default="")
+    about_id = models.UUIDField(null=True, blank=True)
+    title = models.CharField(max_length=200, blank=True, default="")
+    rrule = models.CharField(max_length=4000, null=True, blank=True)  # noqa: DJ001  (empty is no rule; NULL is another kind)
+    start_local = WallTimeField(null=True, blank=True)
+    anchor_at = models.DateTimeField(null=True, blank=True)
+    offsets = models.JSONField(default=list, help_text='[{"days": 1}, {"minutes": 120}], before the anchor')
+    time_zone = models.CharField(max_length=64)
+    follows_person = models.BooleanField(default=True, help_text="Whether the zone is the person's, wherever that is.")
+    quiet_from = models.TimeField(null=True, blank=True)
+    quiet_until = models.TimeField(null=True, blank=True)
+    channels = models.JSONField(default=list)
+    window_minutes = models.IntegerField(help_text="How long after its time a reminder still makes sense.")
+    settled_until_at = models.DateTimeField(
+        null=True, blank=True, help_text="Up to here it was done already, so nothing is planned before."
+    )
+    version = models.IntegerField(default=1)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(rrule__isnull=False, start_local__isnull=False, anchor_at__isnull=True)
+                | Q(rrule__isnull=True, start_local__isnull=True, anchor_at__isnull=False),
+                name="rule_is_a_series_or_has_an_anchor",
+            ),
+            models.CheckConstraint(condition=Q(purpose__in=Purpose.values), name="rule_purpose_known"),
+            models.CheckConstraint(condition=Q(window_minutes__gte=1), name="rule_window_is_open"),
+            models.UniqueConstraint(
+                fields=["about_type", "about_id", "person", "purpose"],
+                condition=Q(anchor_at__isnull=False),
+                name="rule_one_for_each_anchor",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["person", "-created_at", "id"], name="rule_list_of_person"),
+        ]
+
+
+class Reminder(models.Model):
+    """One reminder of one rule at one instant. `due_at` never moves; `send_at` is when it goes out.
+
+    `change_number` is empty while a change by the dispatcher waits for its number (`dispatch.number`).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    rule = models.ForeignKey(Rule, on_delete=models.CASCADE, related_name="reminders")
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="+")
+    clinic = models.ForeignKey(Clinic, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
+    purpose = models.CharField(max_length=16, choices=Purpose)
+    reminder_class = models.CharField(max_length=8, choices=ReminderClass)
+    about_type = models.CharField(max_length=32, blank=True, default="")
+    about_id = models.UUIDField(null=True, blank=True)
+    due_at = models.DateTimeField()
+    send_at = models.DateTimeField(null=True, blank=True, help_text="Empty: no message any more, yet still open.")
+    expires_at = models.DateTimeField(help_text="From here on it makes no sense any more.")
+    status = models.CharField(max_length=12, choices=Status, default=Status.PLANNED)
+    reason = models.CharField(max_length=24, choices=Reason, blank=True, default="")
+    sent_at = models.DateTimeField(null=True, blank=True)
+    acknowledged_at = models.DateTimeField(null=True, blank=True)
+    version = models.IntegerField(default=1)
+    change_number = models.BigIntegerField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["rule", "due_at"], name="reminder_once_per_rule_and_instant"),
+            models.CheckConstraint(condition=Q(status__in=Status.values), name="reminder_status_known"),
+            models.CheckConstraint(condition=Q(reason__in=["", *Reason.values]), name="reminder_reason_known"),
+            models.CheckConstraint(
+                condition=~Q(status__in=[Status.SKIPPED, Status.EXPIRED, Status.FAILED]) | ~Q(reason=""),
+                name="reminder_unsent_says_why",
+            ),
+            models.CheckConstraint(
+                condition=Q(send_at__isnull=False) | ~Q(status__in=[Status.PLANNED, Status.DUE]),
+                name="reminder_planned_has_its_hour",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["reminder_class", "send_at"],
+                condition=Q(status__in=[Status.PLANNED, Status.SNOOZED]),
+                name="reminder_to_claim",
+            ),
+            models.Index(
+                fields=["expires_at"],
+                condition=Q(status=Status.SNOOZED, send_at__isnull=True),
+                name="reminder_to_expire",
+            ),
+            models.Index(fields=["rule"], condition=Q(status__in=OPEN), name="reminder_open_of_rule"),
+            models.Index(
+                fields=["person", "purpose", "due_at"], condition=Q(status__in=OPEN), name="reminder_to_settle"
+            ),
+            models.Index(fields=["person"], condition=Q(change_number__isnull=True), name="reminder_to_number"),
+            models.Index(fields=["person", "-due_at", "-id"], name="reminder_list_of_person"),
+            models.Index(fields=["person", "change_number"], name="reminder_for_sync"),
+        ]
+
+
+class Delivery(models.Model):
+    """One attempt to reach a person through one channel. Its id is the idempotency key at the provider."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    reminder = models.ForeignKey(Reminder, on_delete=models.CASCADE, related_name="deliveries")
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="+")
+    clinic = models.ForeignKey(Clinic, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
+    reminder_class = models.CharField(max_length=8, choices=ReminderClass)
+    channel = models.CharField(max_length=8, choices=Channel)
+    attempt = models.SmallIntegerField(default=1)
+    status = models.CharField(max_length=12, choices=DeliveryStatus, default=DeliveryStatus.PENDING)
+    try_at = models.DateTimeField(help_text="Not before this; later attempts wait.")
+    lease_token = models.UUIDField(null=True, blank=True, help_text="Whoever cannot show it has lost the lease.")
+    leased_until = models.DateTimeField(null=True, blank=True)
+    error = models.CharField(max_length=200, blank=True, default="")
+    created_at = models.DateTimeField()
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["reminder", "channel", "attempt"], name="delivery_once_per_attempt"),
+            models.CheckConstraint(condition=Q(status__in=DeliveryStatus.values), name="delivery_status_known"),
+            models.CheckConstraint(
+                condition=~Q(status__in=[DeliveryStatus.LEASED, DeliveryStatus.SENDING])
+                | Q(lease_token__isnull=False, leased_until__isnull=False),
+                name="delivery_in_hand_has_a_lease",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["reminder_class", "try_at"],
+                condition=Q(status=DeliveryStatus.PENDING),
+                name="delivery_to_lease",
+            ),
+            models.Index(
+                fields=["leased_until"],
+                condition=Q(status__in=[DeliveryStatus.LEASED, DeliveryStatus.SENDING]),
+                name="delivery_lease_to_expire",
+            ),
+            models.Index(
+                fields=["clinic", "-changed_at"],
+                condition=Q(status__in=[DeliveryStatus.UNKNOWN, DeliveryStatus.FAILED]),
+                name="delivery_for_staff_to_see",
+            ),
+        ]
+
+
+class Heartbeat(models.Model):
+    """When a part of the machinery last said that it lives: one row for each worker, beat, tick and sweep."""
+
+    name = models.CharField(primary_key=True, max_length=120)
+    part = models.CharField(max_length=16)
+    beat_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["part", "-beat_at"], name="heartbeat_newest_of_part")]

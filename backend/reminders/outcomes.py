@@ -1,0 +1,92 @@
+"""Writes down what became of deliveries: sent, to be tried again, on to the next channel, or parked for staff."""
+
+import random
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from backend.reminders import channels
+from backend.reminders.channels.base import Fate, Outcome
+from backend.reminders.leases import Leased, Started
+
+# Temporary refusals: about 30 s, 1, 2 and 4 minutes apart, as long as the reminder makes sense.
+ATTEMPTS = 5
+_FIRST_PAUSE = timedelta(seconds=30)
+
+Result = tuple[Leased, Started, Outcome]
+
+# `unknown` too: a worker that was only slow may still say what became of it.
+_DELIVERY = """
+UPDATE reminders_delivery SET status = %(status)s, error = %(error)s, lease_token = NULL, leased_until = NULL,
+  changed_at = %(now)s
+WHERE id = ANY(%(ids)s) AND lease_token = %(token)s AND status IN ('sending', 'unknown')
+"""
+
+_SENT = """
+UPDATE reminders_reminder SET status = 'sent', reason = %(reason)s, sent_at = coalesce(sent_at, %(now)s),
+  change_number = NULL, updated_at = %(now)s
+WHERE id = ANY(%(reminders)s) AND (status = 'due' OR (status = 'sent' AND reason = 'unconfirmed'))
+"""
+
+_FAILED = """
+UPDATE reminders_reminder SET status = 'failed', reason = 'undeliverable', change_number = NULL, updated_at = %(now)s
+WHERE id = ANY(%(reminders)s) AND status = 'due'
+"""
+
+_AGAIN = """
+INSERT INTO reminders_delivery
+  (id, reminder_id, person_id, clinic_id, reminder_class, channel, attempt, status, try_at, error,
+   created_at, changed_at)
+SELECT gen_random_uuid(), r.id, r.person_id, r.clinic_id, r.reminder_class, v.channel, v.attempt, 'pending', v.try_at,
+       '', %(now)s, %(now)s
+FROM unnest(%(reminders)s::uuid[], %(channels)s::text[], %(attempts)s::int[], %(tries)s::timestamptz[])
+  AS v(reminder_id, channel, attempt, try_at)
+JOIN reminders_reminder r ON r.id = v.reminder_id AND r.status = 'due'
+ON CONFLICT (reminder_id, channel, attempt) DO NOTHING
+"""
+
+
+def finish(cursor: Any, *, results: Sequence[Result], token: uuid.UUID, now: datetime) -> None:
+    """Writes the outcomes of one hand-over, inside the caller's transaction."""
+    again: list[tuple[uuid.UUID, str, int, datetime]] = []
+    hopeless: list[uuid.UUID] = []
+    for leased, started, outcome in results:
+        if outcome.fate in {Fate.LATER, Fate.REFUSED}:
+            following = _following(leased, started, outcome, now)
+            if following:
+                again.append(following)
+            else:
+                hopeless.append(leased.reminder_id)
+    for (status, error), ids in _grouped(results).items():
+        cursor.execute(_DELIVERY, {"status": status, "error": error, "ids": ids, "token": token, "now": now})
+    for fate, reason in ((Fate.SENT, ""), (Fate.UNKNOWN, "unconfirmed")):
+        if handed := [leased.reminder_id for leased, _, outcome in results if outcome.fate is fate]:
+            cursor.execute(_SENT, {"reminders": handed, "reason": reason, "now": now})
+    if again:
+        reminders, names, attempts, tries = (list(column) for column in zip(*again, strict=True))
+        values = {"reminders": reminders, "channels": names, "attempts": attempts, "tries": tries, "now": now}
+        cursor.execute(_AGAIN, values)
+    if hopeless:
+        cursor.execute(_FAILED, {"reminders": hopeless, "now": now})
+
+
+def _grouped(results: Iterable[Result]) -> dict[tuple[str, str], list[uuid.UUID]]:
+    found: dict[tuple[str, str], list[uuid.UUID]] = {}
+    words = {Fate.SENT: "sent", Fate.UNKNOWN: "unknown", Fate.LATER: "failed", Fate.REFUSED: "failed"}
+    for leased, _, outcome in results:
+        found.setdefault((words[outcome.fate], outcome.detail[:200]), []).append(leased.id)
+    return found
+
+
+def _following(
+    leased: Leased, started: Started, outcome: Outcome, now: datetime
+) -> tuple[uuid.UUID, str, int, datetime] | None:
+    """The next attempt: the same channel after a pause, else the next channel at once, else none."""
+    if outcome.fate is Fate.LATER and leased.attempt < ATTEMPTS:
+        pause = _FIRST_PAUSE * 2 ** (leased.attempt - 1)
+        try_at = now + pause * random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries, guards nothing
+        if try_at < started.matter.expires_at:
+            return leased.reminder_id, leased.channel, leased.attempt + 1, try_at
+    following = channels.after(leased.channel, started.channels)
+    return (leased.reminder_id, following, 1, now) if following else None

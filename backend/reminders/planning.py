@@ -1,0 +1,250 @@
+"""Plans reminders: rules and anchors are set, ended, settled and planned anew, always by set difference.
+
+Every function runs inside the caller's transaction (`access.acting_as`). The order of locks is the same everywhere:
+the person's counter, then the rule, then its reminders.
+"""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from backend.accounts import counters
+from backend.accounts.models import Person
+from backend.common import clock
+from backend.reminders import ledger, recurrence, schedule
+from backend.reminders.models import OPEN, Purpose, Reason, Reminder, Rule, Status
+from backend.reminders.recurrence import RuleError
+
+__all__ = [
+    "About",
+    "NeverHappens",
+    "RuleError",
+    "TakenRuleId",
+    "end",
+    "end_rule",
+    "replan",
+    "set_anchor",
+    "set_rule",
+    "settle",
+]
+
+MOST_A_DAY = 24
+# How long before its anchor a reminder is due: days keep the wall time, minutes elapse; negative ones come after it.
+Offset = Mapping[str, int]
+DAY_BEFORE: Offset = {"days": 1}
+TWO_HOURS_BEFORE: Offset = {"minutes": 120}
+# A zone change looks back so far for what already happened on the person's present day.
+_TRAVEL = timedelta(days=2)
+
+
+class NeverHappens(ValueError):
+    """The series has no occurrence after now."""
+
+
+class TakenRuleId(LookupError):
+    """The id belongs to a rule of someone else, or to one that is not a series."""
+
+
+class About(NamedTuple):
+    """What a reminder is about, opaque to this room: the type's name and an id."""
+
+    type: str
+    id: uuid.UUID
+
+
+def set_rule(
+    *,
+    person: Person,
+    purpose: str,
+    rrule: str,
+    start: datetime,
+    now: datetime,
+    id: uuid.UUID | None = None,
+    time_zone: str | None = None,
+    title: str = "",
+    clinic_id: uuid.UUID | None = None,
+    about: About | None = None,
+    window_minutes: int | None = None,
+) -> tuple[Rule, bool]:
+    """Creates or replaces a series and plans its next reminder; the rule, and whether it is new.
+
+    `start` is naive wall time. Without a zone, or in the person's present one, the series follows the person; in
+    another it stays there. An ended rule is opened again. Raises RuleError, UnknownZone, NeverHappens, TakenRuleId.
+    """
+    parsed = recurrence.parse(rrule)
+    if len(parsed.by_hour or (0,)) * len(parsed.by_minute or (0,)) > MOST_A_DAY:
+        raise RuleError(f"A reminder may come at most {MOST_A_DAY} times a day.")
+    zone_name = time_zone or person.time_zone
+    clock.zone(zone_name)
+    counters.lock(patient_id=person.id)
+    known = Rule.objects.select_for_update(no_key=True).filter(id=id).first() if id else None
+    if known is not None and (known.person_id != person.id or known.rrule is None):
+        raise TakenRuleId(str(id))
+    wanted = {
+        "purpose": purpose,
+        "rrule": rrule,
+        "start_local": start,
+        "time_zone": zone_name,
+        "follows_person": zone_name == person.time_zone,
+        "title": title,
+        "clinic_id": clinic_id,
+        "about_type": about.type if about else "",
+        "about_id": about.id if about else None,
+        "window_minutes": window_minutes or Purpose(purpose).facts.window,
+        "ended_at": None,
+    }
+    if known is not None and all(getattr(known, name) == value for name, value in wanted.items()):
+        return known, False
+    rule = known or Rule(id=id or uuid.uuid4(), person=person, created_at=now, version=0)
+    for name, value in wanted.items():
+        setattr(rule, name, value)
+    _copy_person(rule, person)
+    slot = ledger.next_free(rule, after=now)
+    if slot is None:
+        raise NeverHappens("This rule never happens again; nothing can be planned.")
+    _save(rule, now=now, new=known is None)
+    ledger.write_plan(rule, [slot], now=now, reason=Reason.RULE_CHANGED)
+    return rule, known is None
+
+
+def set_anchor(
+    *,
+    person: Person,
+    purpose: str,
+    about: About | tuple[str, uuid.UUID],
+    anchor_at: datetime,
+    now: datetime,
+    offsets: Iterable[Offset] = (DAY_BEFORE, TWO_HOURS_BEFORE),
+    clinic_id: uuid.UUID | None = None,
+    title: str = "",
+    window_minutes: int | None = None,
+) -> Rule:
+    """Plans the reminders around an anchor, such as an appointment's start; moving it moves what was not yet sent.
+
+    Twice is the same as once. One whose instant had passed when it was planned is skipped, `made_later`.
+    """
+    about = About(*about)
+    counters.lock(patient_id=person.id)
+    known = (
+        Rule.objects.select_for_update(no_key=True)
+        .filter(about_type=about.type, about_id=about.id, person=person, purpose=purpose, anchor_at__isnull=False)
+        .first()
+    )
+    rule = known or Rule(
+        person=person, purpose=purpose, about_type=about.type, about_id=about.id, created_at=now, version=0
+    )
+    wanted = {
+        "anchor_at": anchor_at,
+        "offsets": [dict(offset) for offset in offsets],
+        "time_zone": person.time_zone,
+        "title": title,
+        "clinic_id": clinic_id,
+        "window_minutes": window_minutes or Purpose(purpose).facts.window,
+        "ended_at": None,
+    }
+    if known is None or any(getattr(known, name) != value for name, value in wanted.items()):
+        for name, value in wanted.items():
+            setattr(rule, name, value)
+        _copy_person(rule, person)
+        _save(rule, now=now, new=known is None)
+        slots = schedule.anchored(rule, now=now)
+        ledger.write_plan(rule, slots, now=now, reason=Reason.APPOINTMENT_MOVED, in_hand=True)
+    return rule
+
+
+def end(
+    *,
+    about: About | tuple[str, uuid.UUID],
+    now: datetime,
+    reason: str = Reason.APPOINTMENT_CANCELLED,
+    person_id: uuid.UUID | None = None,
+) -> int:
+    """Ends every rule about something, for one person or for all; the number of rules that were open."""
+    about = About(*about)
+    found = Rule.objects.filter(about_type=about.type, about_id=about.id, ended_at__isnull=True)
+    found = found.filter(person_id=person_id) if person_id else found
+    for person in sorted(set(found.values_list("person_id", flat=True))):
+        counters.lock(patient_id=person)
+    rules = ledger.lock_rules(found.values_list("id", flat=True))
+    return sum(_end(rule, now=now, reason=reason) for rule in rules)
+
+
+def end_rule(*, rule_id: uuid.UUID, person_id: uuid.UUID, now: datetime) -> bool:
+    """Ends a series of the person's own. False when there is none that is open."""
+    counters.lock(patient_id=person_id)
+    rules = ledger.lock_rules(Rule.objects.filter(id=rule_id, person_id=person_id).values_list("id", flat=True))
+    return any(_end(rule, now=now, reason=Reason.RULE_ENDED) for rule in rules)
+
+
+def _end(rule: Rule, *, now: datetime, reason: str) -> bool:
+    if rule.ended_at is not None:
+        return False
+    rule.ended_at = now
+    _save(rule, now=now, new=False)
+    ledger.write_plan(rule, [], now=now, reason=reason, in_hand=True)
+    return True
+
+
+def settle(
+    *, person_id: uuid.UUID, purpose: str, from_at: datetime, until_at: datetime, reason: str, now: datetime
+) -> int:
+    """What was to be reminded of in this half-open span of due instants is done; the number of reminders settled.
+
+    A series goes on with its next occurrence. The worker looks at the row again before it sends, so this holds until
+    the very hand-over.
+    """
+    span = Reminder.objects.filter(person_id=person_id, purpose=purpose, due_at__gte=from_at, due_at__lt=until_at)
+    rule_ids = list(span.filter(status__in=OPEN).values_list("rule_id", flat=True))
+    if not rule_ids:
+        return 0
+    counters.lock(patient_id=person_id)
+    settled = 0
+    for rule in ledger.lock_rules(rule_ids):
+        while rows := list(span.filter(rule=rule, status__in=OPEN)):
+            for row in rows:
+                row.status, row.reason = Status.DONE, reason
+            ledger.change(rows, now=now, fields=("status", "reason"))
+            settled += len(rows)
+            ledger.plan_next(rule, after=max(now, *(row.due_at for row in rows)), now=now)
+        rule.settled_until_at = max(until_at, rule.settled_until_at or until_at)
+        rule.save(update_fields=["settled_until_at"])
+    return settled
+
+
+def replan(person: Person, *, now: datetime) -> int:
+    """The person's zone, quiet hours or channels have changed: plans all open rules anew; the number of rows changed.
+
+    What was sent or done keeps its instant, and its wall time that day is not reminded of again in the new zone.
+    """
+    counters.lock(patient_id=person.id)
+    changed = 0
+    open_rules = Rule.objects.filter(person=person, ended_at__isnull=True)
+    for rule in ledger.lock_rules(open_rules.values_list("id", flat=True)):
+        before = (rule.time_zone, rule.quiet_from, rule.quiet_until, rule.channels)
+        recent = rule.reminders.filter(due_at__gt=now - _TRAVEL).exclude(status__in=[Status.PLANNED, Status.SKIPPED])
+        served = schedule.walls_of(recent.values_list("due_at", flat=True), time_zone=rule.time_zone)
+        _copy_person(rule, person)
+        if rule.follows_person:
+            rule.time_zone = person.time_zone
+        if before == (rule.time_zone, rule.quiet_from, rule.quiet_until, rule.channels):
+            continue
+        _save(rule, now=now, new=False)
+        if rule.anchor_at is not None:
+            slots = schedule.anchored(rule, now=now)
+        else:
+            slot = ledger.next_free(rule, after=now, served=served)
+            slots = [slot] if slot else []
+        changed += ledger.write_plan(rule, slots, now=now, reason=Reason.ZONE_CHANGED)
+    return changed
+
+
+def _copy_person(rule: Rule, person: Person) -> None:
+    rule.quiet_from, rule.quiet_until = person.quiet_from, person.quiet_until
+    rule.channels = person.channels
+
+
+def _save(rule: Rule, *, now: datetime, new: bool) -> None:
+    rule.version += 1
+    rule.updated_at = now
+    rule.save(force_insert=new)

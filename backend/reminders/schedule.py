@@ -1,0 +1,111 @@
+"""When the reminders of a rule are due, when they go out, and until when they make sense. Knows no database."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from functools import lru_cache
+from itertools import islice
+from typing import Any, Protocol
+
+from backend.common import clock
+from backend.reminders import recurrence, walltime
+from backend.reminders.models import Purpose, ReminderClass
+
+
+class Timed(Protocol):
+    """What is read of a rule: a model, or the dispatcher's row with the same names."""
+
+    @property
+    def purpose(self) -> str: ...
+    @property
+    def rrule(self) -> str | None: ...
+    @property
+    def start_local(self) -> datetime | None: ...
+    @property
+    def anchor_at(self) -> datetime | None: ...
+    @property
+    def offsets(self) -> list[dict[str, Any]]: ...
+    @property
+    def time_zone(self) -> str: ...
+    @property
+    def quiet_from(self) -> time | None: ...
+    @property
+    def quiet_until(self) -> time | None: ...
+    @property
+    def window_minutes(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One reminder to be: `missed` when its instant had passed before it was planned."""
+
+    due_at: datetime
+    send_at: datetime
+    expires_at: datetime
+    missed: bool = False
+
+
+def next_slot(rule: Timed, *, after: datetime, served: Collection[datetime] = ()) -> Slot | None:
+    """The first reminder of a series strictly after an instant, or None when it has ended.
+
+    `served` holds wall times whose reminder already happened elsewhere: who flies west is not reminded twice that day.
+    """
+    if rule.rrule is None or rule.start_local is None:
+        return None
+    if not served:
+        due_at = _next(rule.rrule, rule.start_local, rule.time_zone, after)
+        return place(rule, due_at=due_at) if due_at else None
+    zone = clock.zone(rule.time_zone)
+    parsed = recurrence.parse(rule.rrule)
+    series = recurrence.occurrences(parsed, start=rule.start_local, zone=zone, after=after)
+    for due_at in islice(series, len(served) + 1):
+        if walltime.wall(due_at, zone) not in served:
+            return place(rule, due_at=due_at)
+    return None
+
+
+@lru_cache(maxsize=10_000)
+def _next(rrule: str, start: datetime, time_zone: str, after: datetime) -> datetime | None:
+    return recurrence.next_after(recurrence.parse(rrule), start=start, zone=clock.zone(time_zone), after=after)
+
+
+def anchored(rule: Timed, *, now: datetime) -> list[Slot]:
+    """The reminders around an anchor, ascending, each instant once."""
+    if rule.anchor_at is None:
+        return []
+    zone = clock.zone(rule.time_zone)
+    dues = {walltime.before(rule.anchor_at, zone=zone, **offset) for offset in rule.offsets}
+    return [place(rule, due_at=due_at, now=now) for due_at in sorted(dues)]
+
+
+def place(rule: Timed, *, due_at: datetime, now: datetime | None = None) -> Slot:
+    """The hour at which it goes out: outside the quiet hours, unless it is about safety.
+
+    An announcement leaves at the start of the quiet hours, the evening before; planned later than that, at once.
+    """
+    facts = Purpose(rule.purpose).facts
+    send_at = due_at
+    if facts.reminder_class != ReminderClass.SAFETY:
+        send_at = walltime.out_of_quiet(
+            due_at,
+            quiet_from=rule.quiet_from,
+            quiet_until=rule.quiet_until,
+            zone=clock.zone(rule.time_zone),
+            earlier=facts.announces,
+        )
+    if now is not None and send_at < now < due_at:
+        send_at = now
+    return Slot(due_at, send_at, expiry(rule, due_at=due_at, send_at=send_at), missed=now is not None and due_at <= now)
+
+
+def expiry(rule: Timed, *, due_at: datetime, send_at: datetime) -> datetime:
+    """From when on it makes no sense: an announcement from its event on, the others when their window closes."""
+    if rule.anchor_at is not None and due_at < rule.anchor_at and Purpose(rule.purpose).facts.announces:
+        return rule.anchor_at
+    return max(send_at, due_at) + timedelta(minutes=rule.window_minutes)
+
+
+def walls_of(dues: Iterable[datetime], *, time_zone: str) -> set[datetime]:
+    """What the clocks in the zone showed at these instants."""
+    zone = clock.zone(time_zone)
+    return {walltime.wall(due_at, zone) for due_at in dues}

@@ -1,0 +1,21 @@
+"""The room's background work. Messages carry nothing: what is to be done stands in the database."""
+
+from typing import Any
+
+from celery import shared_task
+
+from backend.common import clock
+from backend.reminders import dispatch, watch
+
+
+@shared_task(name="reminders.tick")
+def tick(**kwargs: Any) -> None:
+    """Each second: claims what is due and wakes workers."""
+    dispatch.tick(now=clock.now())
+    watch.beat(part="tick", now=clock.now())
+
+
+@shared_task(name="reminders.deliver")
+def deliver(**kwargs: Any) -> None:
+    """The doorbell: sends what is pending until nothing is left."""
+    dispatch.deliver(now=clock.now())

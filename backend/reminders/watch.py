@@ -1,0 +1,104 @@
+"""The watch over the machinery: heartbeats, the sweep that needs no broker, and what `/readyz` tells."""
+
+import socket
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from django.db import DatabaseError, connections
+
+from backend.accounts import access
+from backend.common import clock
+from backend.reminders import dispatch
+
+log = structlog.get_logger(__name__)
+
+SWEEP_SECONDS = 1.0
+REPORT_SECONDS = 2.0
+# A part that said nothing for so long is not well.
+_SILENCE = {"worker": timedelta(seconds=10), "beat": timedelta(seconds=10), "tick": timedelta(seconds=15)}
+
+_BEAT = """
+INSERT INTO reminders_heartbeat (name, part, beat_at) VALUES (%s, %s, %s)
+ON CONFLICT (name) DO UPDATE SET beat_at = greatest(reminders_heartbeat.beat_at, excluded.beat_at)
+"""
+
+_BACKLOG = """
+SELECT (SELECT count(*) FROM reminders_reminder WHERE status IN ('planned', 'snoozed') AND send_at <= %(now)s),
+       (SELECT min(send_at) FROM reminders_reminder WHERE status IN ('planned', 'snoozed') AND send_at <= %(now)s),
+       (SELECT count(*) FROM reminders_delivery WHERE status = 'pending' AND try_at <= %(now)s),
+       (SELECT min(try_at) FROM reminders_delivery WHERE status = 'pending' AND try_at <= %(now)s)
+"""
+
+
+def beat(*, part: str, now: datetime) -> None:
+    """Says that this part of the machinery lives, here, now."""
+    with access.dispatching("heartbeat"), connections["dispatch"].cursor() as cursor:
+        cursor.execute(_BEAT, [f"{part}@{socket.gethostname()}"[:120], part, now])
+
+
+def start_sweeping() -> threading.Thread:
+    """Starts beat's own thread: each second it claims what is due and sends what no worker took.
+
+    It works on its own connection, without the broker, and goes on after whatever the database does.
+    """
+
+    def round_() -> None:
+        now = clock.now()
+        beat(part="beat", now=now)
+        dispatch.sweep(now=now)
+
+    return _start("sweep", round_, SWEEP_SECONDS)
+
+
+def start_reporting(part: str) -> threading.Thread:
+    """Starts a thread that says every two seconds that this process lives."""
+    return _start(f"report {part}", lambda: beat(part=part, now=clock.now()), REPORT_SECONDS)
+
+
+def _start(name: str, round_: Callable[[], None], pause: float) -> threading.Thread:
+    never = threading.Event()
+
+    def run() -> None:
+        while not never.wait(pause):
+            try:
+                round_()
+            except Exception as error:  # the watch must outlive all that it watches
+                log.warning(f"{name} failed, goes on", error=type(error).__name__)
+                for connection in connections.all(initialized_only=True):
+                    connection.close()
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def readiness(*, now: datetime) -> dict[str, Any]:
+    """For `/readyz` and metrics: each part's last heartbeat (age in seconds, whether it is well), and what waits."""
+    try:
+        with access.dispatching("readiness"), connections["dispatch"].cursor() as cursor:
+            cursor.execute("SELECT part, max(beat_at) FROM reminders_heartbeat GROUP BY part")
+            beats = dict(cursor.fetchall())
+            cursor.execute(_BACKLOG, {"now": now})
+            due, oldest_due, pending, oldest_pending = cursor.fetchone()
+    except DatabaseError as error:
+        log.warning("readiness unknown", error=type(error).__name__)
+        return {part: {"well": False, "age_seconds": None} for part in _SILENCE} | {"backlog": None}
+    return {part: _told(beats.get(part), now, silence) for part, silence in _SILENCE.items()} | {
+        "backlog": {
+            "due": due,
+            "oldest_due_seconds": _seconds(oldest_due, now),
+            "pending": pending,
+            "oldest_pending_seconds": _seconds(oldest_pending, now),
+        }
+    }
+
+
+def _told(at: datetime | None, now: datetime, silence: timedelta) -> dict[str, Any]:
+    return {"well": at is not None and now - at <= silence, "age_seconds": _seconds(at, now)}
+
+
+def _seconds(at: datetime | None, now: datetime) -> float | None:
+    return round(max((now - at).total_seconds(), 0.0), 1) if at else None
