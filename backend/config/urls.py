@@ -5,10 +5,10 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from backend.config import about, api_docs
 
-handler404 = "backend.config.errors.not_found"
-handler500 = "backend.config.errors.server_error"
-handler403 = "backend.config.errors.forbidden"
-handler400 = "backend.config.errors.bad_request"
+handler404 = "backend.web.errors.not_found"
+handler500 = "backend.web.errors.server_error"
+handler403 = "backend.web.errors.forbidden"
+handler400 = "backend.web.errors.bad_request"
 
 api: list[URLPattern | URLResolver] = [
     path("", about.About.as_view(), name="about"),

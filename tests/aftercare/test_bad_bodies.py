@@ -21,7 +21,7 @@ def _stored() -> int:
     with connections["owner"].cursor() as cursor:
         tables = ["moodcheckin", "sleeplog", "exerciselog", "nutritionlog", "substancelog"]
         sql = " + ".join(f"(SELECT count(*) FROM aftercare_{t})" for t in tables)  # noqa: S608
-        cursor.execute(f"SELECT {sql} + (SELECT count(*) FROM treatment_sideeffect)")
+        cursor.execute("SELECT " + sql + " + (SELECT count(*) FROM treatment_sideeffect)")
         return int(cursor.fetchone()[0])
 
 
@@ -30,8 +30,9 @@ def test_bodies_that_are_no_record(cast: Cast, kind: str) -> None:
     phone = cast.client(cast.patient)
     number = NUMBER_FIELDS[kind]
     raw = [
-        b"", b"null", b"[]", b'"x"', b"[" * 200_000, b"{" * 200_000, b'{"a":' * 100_000, b"\xff\xfe", b'{"%s": NaN}' % number.encode(),
-        b'{"%s": 1e400}' % number.encode(), b'{"%s": Infinity}' % number.encode(), b'{"a": "\xc3\x28"}', b'{"a": "\\ud800"}',
+        b"", b"null", b"[]", b'"x"', b"[" * 200_000, b"{" * 200_000, b'{"a":' * 100_000, b"\xff\xfe",
+        b'{"a": "\xc3\x28"}', b'{"a": "\\ud800"}',
+        *(b'{"%s": %s}' % (number.encode(), value) for value in (b"NaN", b"1e400", b"Infinity", b"-Infinity", b"01")),
     ]  # fmt: skip
     for body in raw:
         for verb, path in (("PUT", f"/{uuid.uuid4()}"), ("POST", "/batch"), ("POST", "")):
@@ -63,7 +64,8 @@ def test_fields_that_cannot_be(cast: Cast, kind: str) -> None:
     wrong: list[tuple[str, object]] = [
         (number, -1), (number, 100_000), (number, "6"), (number, True), (number, 6.5), (number, [6]), (number, {}),
         (number, 12345678901234567890), (number, 10**30),
-        ("no_such_field", 1), ("note", "a\x00b"), ("note", "x" * 4001), ("note", 3), ("id", "1"), ("id", 7), ("sent_at", "noon"),
+        ("no_such_field", 1), ("note", "a\x00b"), ("note", "x" * 4001), ("note", 3), ("id", "1"), ("id", 7),
+        ("sent_at", "noon"),
     ]  # fmt: skip
     if kind in TIME_FIELDS:
         name = TIME_FIELDS[kind]
@@ -71,8 +73,8 @@ def test_fields_that_cannot_be(cast: Cast, kind: str) -> None:
             (name, value)
             for value in (
                 None, "", "yesterday", 1_700_000_000, "2026-03-02T21:15:00", "2026-03-02", "2026-02-30T10:00:00Z",
-                "2026-03-02T21:15:00+25:00", "0000-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00",
-                "9999-12-31T23:59:59Z", "2026-03-02T24:61:00Z", "2199-01-01T00:00:00Z",
+                "2026-03-02T21:15:00+25:00", "0000-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "2026-03-02T24:61:00Z",
+                "9999-12-31T23:59:59-12:00", "9999-12-31T23:59:59Z", "2199-01-01T00:00:00Z",
             )
         ]  # fmt: skip
     else:

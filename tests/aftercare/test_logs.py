@@ -196,9 +196,14 @@ def test_lists_page_by_cursor_and_filter_by_their_own_time(cast: Cast) -> None:
     phone = cast.client(cast.patient)
     start = datetime(2026, 2, 1, tzinfo=UTC)
     records = [
-        {"id": str(uuid.uuid4()), "felt_at": (start + timedelta(hours=i // 2)).isoformat(), "time_zone": "UTC", "mood": i % 11}
+        {
+            "id": str(uuid.uuid4()),
+            "felt_at": (start + timedelta(hours=i // 2)).isoformat(),
+            "time_zone": "UTC",
+            "mood": i % 11,
+        }
         for i in range(60)
-    ]  # fmt: skip
+    ]
     phone.send("POST", "mood-check-ins/batch", {"records": records})
     seen, path, pages = [], "/api/v1/mood-check-ins?limit=7", 0
     while path:
