@@ -1,0 +1,1 @@
+"""Afterglow: aftercare and follow-up for people treated with ketamine."""

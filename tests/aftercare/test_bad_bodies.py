@@ -4,8 +4,8 @@ import gzip
 import uuid
 
 import pytest
-from django.db import connections
 
+from backend.aftercare import kinds
 from tests.aftercare.test_logs import BODIES, KINDS
 from tests.cast import Cast
 
@@ -18,11 +18,7 @@ NUMBER_FIELDS = {
 
 
 def _stored() -> int:
-    with connections["owner"].cursor() as cursor:
-        tables = ["moodcheckin", "sleeplog", "exerciselog", "nutritionlog", "substancelog"]
-        sql = " + ".join(f"(SELECT count(*) FROM aftercare_{t})" for t in tables)  # noqa: S608
-        cursor.execute("SELECT " + sql + " + (SELECT count(*) FROM treatment_sideeffect)")
-        return int(cursor.fetchone()[0])
+    return sum(kind.model._default_manager.using("owner").count() for kind in kinds.kinds())
 
 
 @pytest.mark.parametrize("kind", KINDS)
