@@ -107,13 +107,13 @@ def _lives(patients: Sequence[Patient], now: datetime) -> dict[str, int]:
         today = now.astimezone(clock.zone(patient.profile.time_zone)).date()
         since = today - timedelta(days=cast.TODAY)
         told = life.live(patient.profile, since=since, now=now, seed=f"{cast.SEED}/{patient.key}")
-        number = 0
+        number, heard = 0, None
         for number, (model, values) in enumerate(diary.in_order_of_arrival(patient, told), start=1):
             # Sessions are written by the clinic; everything else arrived from the patient's phone.
+            heard = values[1] if model in diary.LOGS else heard
             by_model[model].append((values[0], person, number, values[1], values[1], *values[2:]))
         counters.append((person, number))
         last = told.check_ins[-1] if told.check_ins else None
-        heard = max((row[3] for model in diary.LOGS for row in by_model[model] if row[1] == person), default=None)
         states.append((person, heard, last and last.felt_at, last and last.mood))
     counts = {}
     for model, names in diary.COLUMNS.items():

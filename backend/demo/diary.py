@@ -65,6 +65,7 @@ def _entries(patient: Patient, told: Life) -> Iterable[tuple[type[models.Model],
 
 def analyse() -> None:
     """Tells PostgreSQL's planner what has come; only the owner of the tables may."""
-    tables = ", ".join(model._meta.db_table for model in (*COLUMNS, PatientState))
+    filled: list[type[models.Model]] = [*COLUMNS, PatientState]
+    tables = ", ".join(model._meta.db_table for model in filled)
     with connections["owner"].cursor() as cursor:
         cursor.execute(f"ANALYZE {tables}")

@@ -36,7 +36,7 @@ def mails(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_safe
-@csp_update({"frame-src": ["'self'"]})  # type: ignore[untyped-decorator]
+@csp_update({"frame-src": ["'self'"]})  # type: ignore[arg-type]
 def mail(request: HttpRequest, key: str) -> HttpResponse:
     """One mail's words; its HTML stands in a frame that may do nothing."""
     return render(request, "demo/mail.html", {"mail": _shown(_found(key)), "place": _place()})

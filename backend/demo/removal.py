@@ -1,6 +1,6 @@
 """Takes clinics out of the database with everybody and everything in them, history included."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from django.db import connections, models
 from backend.accounts.models import Clinic, Membership, Person
 
 
-def remove(clinics: Sequence[UUID], *, using: str = "default") -> int:
+def remove(clinics: list[UUID], *, using: str = "default") -> int:
     """Removes the clinics, their rows, and the persons who belong to no other clinic; returns how many persons.
 
     Runs inside the caller's transaction. Foreign keys are checked at commit, so the order does not matter; the triggers

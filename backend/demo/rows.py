@@ -20,10 +20,10 @@ def insert(
     Values travel as text and are cast to the column's type, so lists, JSON and nulls need no care. Returns how many.
     """
     connection = connections[using]
-    fields = [model._meta.get_field(name) for name in names]
+    fields = [field_of(model, name) for name in names]
     given = {field.attname for field in fields}
     rest = [field for field in model._meta.concrete_fields if field.attname not in given and not _by_database(field)]
-    columns = [field.column for field in (*fields, *rest)]
+    columns = [str(field.column) for field in (*fields, *rest)]
     picked = [
         *(f"u.c{i}::{field.rel_db_type(connection)}" for i, field in enumerate(fields)),
         *(f"%s::{field.rel_db_type(connection)}" for field in rest),
@@ -44,6 +44,11 @@ def insert(
             cursor.execute(sql, [*defaults, *columns_of_values])
             total += len(some)
     return total
+
+
+def field_of(model: type[models.Model], name: str) -> "models.Field[Any, Any]":
+    """The column of the model by its attribute's name, `patient_id` for a foreign key."""
+    return next(field for field in model._meta.concrete_fields if name in (field.attname, field.name))
 
 
 def _by_database(field: "models.Field[Any, Any]") -> bool:

@@ -110,7 +110,7 @@ def _escaped(text: str) -> str:
 
 def _fields(model: type[models.Model]) -> tuple[list[Any], list[Any]]:
     names = [name for name in (*diary.ENTRY[2:], *diary.COLUMNS[model]) if name != "session_id"]
-    given = [model._meta.get_field(name) for name in names]
+    given = [rows.field_of(model, name) for name in names]
     known = {"id", "patient_id", *(field.attname for field in given)}
     return given, [field for field in model._meta.concrete_fields if field.attname not in known]
 

@@ -32,7 +32,13 @@ def loaded(database):
     return clinic.load(now=NOW)
 
 
-def test_the_demo_is_one_whole(loaded):
+def test_the_demo_is_one_whole_whose_numbers_and_states_agree(loaded):
+    check_the_cast()
+    check_that_change_numbers_follow_arrival()
+    check_that_each_patients_state_agrees_with_the_logs()
+
+
+def check_the_cast():
     mumbai = id_of("clinic", "mumbai")
     patients = Membership.objects.filter(clinic=mumbai, role=Role.PATIENT).values("person_id")
     assert patients.count() == 40
@@ -49,7 +55,7 @@ def test_the_demo_is_one_whole(loaded):
     assert SideEffect.objects.exclude(session=None).count() == SideEffect.objects.count() > 100
 
 
-def test_change_numbers_run_from_1_to_the_counter_in_the_order_of_arrival(loaded):
+def check_that_change_numbers_follow_arrival():
     for person, value in PatientCounter.objects.values_list("patient_id", "value"):
         rows = sorted(
             row
@@ -63,7 +69,7 @@ def test_change_numbers_run_from_1_to_the_counter_in_the_order_of_arrival(loaded
         assert list(arrivals) == sorted(arrivals)
 
 
-def test_the_state_of_each_patient_agrees_with_the_logs(loaded):
+def check_that_each_patients_state_agrees_with_the_logs():
     assert PatientState.objects.count() == 44
     for state in PatientState.objects.all():
         last = MoodCheckIn.objects.filter(patient=state.patient_id).order_by("-felt_at").first()
@@ -75,7 +81,13 @@ def test_the_state_of_each_patient_agrees_with_the_logs(loaded):
         assert (state.last_felt_at, state.last_mood, state.last_entry_at) == (last.felt_at, last.mood, newest)
 
 
-def test_reminders_of_the_therapists_visits_and_of_check_ins_are_due_within_minutes(loaded):
+def test_reminders_are_due_within_minutes_and_nobody_is_asked_again_for_a_day_that_is_told(loaded):
+    check_that_visits_and_check_ins_are_soon_reminded_of()
+    check_that_everybody_has_a_daily_reminder_for_a_day_that_is_not_told()
+    check_that_the_psychiatrist_is_free_between_one_and_four_hours_after_the_load()
+
+
+def check_that_visits_and_check_ins_are_soon_reminded_of():
     due = Reminder.objects.filter(status=Status.PLANNED, send_at__range=(NOW, NOW + timedelta(minutes=6)))
     assert due.filter(person=id_of("person", "patient"), purpose=Purpose.CHECK_IN).exists()
     assert due.filter(person=id_of("person", "patient"), purpose=Purpose.APPOINTMENT).exists()
@@ -85,7 +97,7 @@ def test_reminders_of_the_therapists_visits_and_of_check_ins_are_due_within_minu
         assert Occurrence.objects.get(id=about).appointment.with_person_id == id_of("person", "therapist")
 
 
-def test_everybody_has_a_daily_reminder_and_nobody_is_asked_again_for_a_day_that_is_told(loaded):
+def check_that_everybody_has_a_daily_reminder_for_a_day_that_is_not_told():
     rules = Rule.objects.filter(purpose=Purpose.CHECK_IN, ended_at=None)
     assert rules.count() == 44
     for rule in rules:
@@ -95,7 +107,7 @@ def test_everybody_has_a_daily_reminder_and_nobody_is_asked_again_for_a_day_that
         assert told.astimezone(zone).date() < reminder.due_at.astimezone(zone).date()
 
 
-def test_the_psychiatrist_has_no_appointment_between_one_and_four_hours_after_the_load(loaded):
+def check_that_the_psychiatrist_is_free_between_one_and_four_hours_after_the_load():
     busy = Occurrence.objects.filter(appointment__with_person=id_of("person", "psychiatrist"))
     assert busy.exists()
     assert not busy.filter(starts_at__range=(NOW + timedelta(hours=1), NOW + timedelta(hours=4))).exists()

@@ -26,22 +26,21 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         """Loads; what is in the way is one line."""
         try:
-            if options["check_ins"] is None:
+            if options["check_ins"] is None or not clinic.is_loaded():
                 counts = clinic.load(now=clock.now(), replace=options["replace"])
-                told = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-            else:
+                self.stdout.write("loaded: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+            if options["check_ins"] is not None:
                 with Bar(sys.stderr) as bar:
                     total = volume.load(
                         check_ins=options["check_ins"], now=clock.now(), replace=options["replace"], progress=bar.show
                     )
-                told = f"{total:,} rows, {options['check_ins']:,} of them check-ins"
+                self.stdout.write(f"loaded: {total:,} rows, {options['check_ins']:,} of them check-ins")
         except AlreadyLoaded as reason:
             raise CommandError(str(reason)) from reason
         except DatabaseError as error:
             if isinstance(error.__cause__, psycopg.errors.DiskFull):
                 raise CommandError("The database's disk is full; nothing was loaded.") from error
             raise
-        self.stdout.write(f"loaded: {told}")
 
 
 def _amount(text: str) -> int:
