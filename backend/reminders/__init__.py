@@ -1,1 +1,1 @@
-"""Any timed message to a person: planned, sent, acknowledged; it knows a purpose code and nothing clinical."""
+"""Any timed message to a person: planned, sent, acknowledged; it knows purpose codes and nothing clinical."""

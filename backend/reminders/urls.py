@@ -1,5 +1,16 @@
 """Addresses of the room."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from backend.reminders.api import ledger, profile, rules
+
+urlpatterns = [
+    path("me", profile.Me.as_view(), name="me"),
+    path("reminders", ledger.Reminders.as_view(), name="reminders"),
+    path("reminders/<uuid:id>", ledger.ReminderDetail.as_view(), name="reminder"),
+    path("reminders/<uuid:id>/acknowledge", ledger.Acknowledgement.as_view(), name="reminder-acknowledge"),
+    path("reminders/<uuid:id>/snooze", ledger.Snooze.as_view(), name="reminder-snooze"),
+    path("reminders/<uuid:id>/explain", ledger.Explanation.as_view(), name="reminder-explain"),
+    path("reminder-rules", rules.ReminderRules.as_view(), name="reminder-rules"),
+    path("reminder-rules/<uuid:id>", rules.ReminderRule.as_view(), name="reminder-rule"),
+]

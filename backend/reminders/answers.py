@@ -1,0 +1,96 @@
+"""What a person answers to a reminder: seen, or later. Runs inside the caller's transaction."""
+
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from backend.accounts import counters
+from backend.accounts.models import Person
+from backend.common import clock
+from backend.reminders import ledger, schedule, walltime
+from backend.reminders.models import Reason, Reminder, ReminderClass, Rule, Status
+
+SHORTEST = timedelta(minutes=10)
+_ENDED = frozenset({Status.ACKNOWLEDGED, Status.DONE, Status.SKIPPED, Status.EXPIRED, Status.FAILED})
+
+
+class NoSuchReminder(LookupError):
+    """There is no such reminder of this person."""
+
+
+class Ended(ValueError):
+    """The reminder has ended; there is nothing to answer any more."""
+
+
+class CannotWait(ValueError):
+    """The reminder cannot be put off for so long, or not at all."""
+
+
+def acknowledge(*, reminder_id: uuid.UUID, person: Person, now: datetime) -> Reminder:
+    """Seen: nothing more is sent. Twice is the same as once, and what is done is done.
+
+    One that failed on its way is still in the inbox and can be seen there. Raises NoSuchReminder, Ended.
+    """
+
+    def answer(row: Reminder, _: Rule) -> bool:
+        if row.status in {Status.ACKNOWLEDGED, Status.DONE}:
+            return False
+        if row.status in {Status.SKIPPED, Status.EXPIRED}:
+            raise Ended(f"This reminder is {row.status}; it was never sent.")
+        row.status, row.reason, row.acknowledged_at = Status.ACKNOWLEDGED, "", now
+        return True
+
+    return _answer(reminder_id, person, now, answer)
+
+
+def snooze(*, reminder_id: uuid.UUID, person: Person, until: datetime | None, now: datetime) -> Reminder:
+    """Later: it comes again at `until`, or with None stays quiet until it is done. `due_at` never moves.
+
+    From ten minutes to the end of the person's next day, and not past the event that it announces. Raises
+    NoSuchReminder, Ended, CannotWait.
+    """
+
+    def answer(row: Reminder, rule: Rule) -> bool:
+        if row.status in _ENDED:
+            raise Ended(f"This reminder is {row.status} already.")
+        if row.reminder_class == ReminderClass.SAFETY:
+            raise CannotWait("A reminder about safety cannot be put off.")
+        if until is not None:
+            _check(until, row, rule, person, now)
+            row.expires_at = schedule.expiry(rule, due_at=row.due_at, send_at=until)
+        if row.status == Status.SNOOZED and row.send_at == until:
+            return False
+        row.status, row.send_at = Status.SNOOZED, until
+        row.reason = "" if until else Reason.UNTIL_DONE
+        return True
+
+    return _answer(reminder_id, person, now, answer)
+
+
+def _check(until: datetime, row: Reminder, rule: Rule, person: Person, now: datetime) -> None:
+    zone = clock.zone(person.time_zone)
+    tomorrow_ends = datetime.combine(walltime.wall(now, zone).date() + timedelta(days=2), datetime.min.time())
+    if until < now + SHORTEST - timedelta(seconds=5):
+        raise CannotWait("Put it off for ten minutes at least.")
+    if until > walltime.instant(tomorrow_ends, zone):
+        raise CannotWait("Put it off to the end of the next day at most.")
+    if until >= schedule.expiry(rule, due_at=row.due_at, send_at=until):
+        raise CannotWait("By then it makes no sense any more: what it announces has begun.")
+
+
+def _answer(
+    reminder_id: uuid.UUID, person: Person, now: datetime, answer: Callable[[Reminder, Rule], bool]
+) -> Reminder:
+    found = Reminder.objects.filter(id=reminder_id, person=person)
+    rule_id = found.values_list("rule_id", flat=True).first()
+    if rule_id is None:
+        raise NoSuchReminder(str(reminder_id))
+    counters.lock(patient_id=person.id)
+    (rule,) = ledger.lock_rules([rule_id])
+    row = found.get()
+    was_planned = row.status == Status.PLANNED
+    if answer(row, rule):
+        ledger.change([row], now=now, fields=("status", "reason", "send_at", "expires_at", "acknowledged_at"))
+        if was_planned:
+            ledger.plan_next(rule, after=max(now, row.due_at), now=now)
+    return row

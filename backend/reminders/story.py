@@ -1,0 +1,98 @@
+"""Tells in plain words what became of a reminder, and why; for the patient and for staff alike."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from backend.common import clock
+from backend.reminders import walltime
+from backend.reminders.models import Channel, Delivery, DeliveryStatus, Purpose, Reason, Reminder, Rule, Status
+
+_WHAT = {
+    Purpose.ALERT: "An alert",
+    Purpose.APPOINTMENT: "A reminder of an appointment",
+    Purpose.SESSION: "A reminder of a session",
+    Purpose.DAY_CHECK: "A reminder of the check after a session",
+    Purpose.QUESTIONNAIRE: "A reminder of a questionnaire",
+    Purpose.CHECK_IN: "The reminder of the day's check-in",
+    Purpose.TARGET: "A reminder from the plan",
+    Purpose.OWN: "A reminder of one's own",
+}
+_WHY = {
+    Reason.ALREADY_LOGGED: "it was already logged",
+    Reason.MADE_LATER: "its time had passed when the appointment was made",
+    Reason.WINDOW_CLOSED: "the time in which it made sense was over",
+    Reason.APPOINTMENT_CANCELLED: "the appointment was cancelled",
+    Reason.APPOINTMENT_MOVED: "the appointment was moved; another one takes its place",
+    Reason.ZONE_CHANGED: "the time zone changed; another one takes its place",
+    Reason.RULE_CHANGED: "its times were changed; another one takes its place",
+    Reason.RULE_ENDED: "its series was ended",
+    Reason.UNDELIVERABLE: "no address took it; it is in the inbox",
+}
+_BY = {Channel.INBOX: "the inbox", Channel.EMAIL: "e-mail"}
+_WENT = {
+    DeliveryStatus.PENDING: "waits to leave by",
+    DeliveryStatus.LEASED: "is about to leave by",
+    DeliveryStatus.SENDING: "is on its way by",
+    DeliveryStatus.SENT: "was sent by",
+    DeliveryStatus.DELIVERED: "was delivered by",
+    DeliveryStatus.OPENED: "was opened by",
+    DeliveryStatus.UNKNOWN: "was handed over, but never confirmed, by",
+    DeliveryStatus.FAILED: "could not be sent by",
+}
+
+
+def tell(*, reminder: Reminder, rule: Rule, deliveries: Iterable[Delivery]) -> list[str]:
+    """Sentences in the order of events, with times in the zone of the rule."""
+    return [
+        f"{_WHAT[Purpose(reminder.purpose)]} for {_at(reminder.due_at, rule)}.",
+        *_moved(reminder, rule),
+        *(_delivery(each, rule) for each in sorted(deliveries, key=lambda each: (each.created_at, each.channel))),
+        _end(reminder, rule),
+    ]
+
+
+def _moved(reminder: Reminder, rule: Rule) -> list[str]:
+    if reminder.send_at is None or reminder.send_at == reminder.due_at or reminder.status == Status.SNOOZED:
+        return []
+    if reminder.send_at < reminder.due_at:
+        return [f"Quiet hours begin before it, so it leaves earlier, at {_at(reminder.send_at, rule)}."]
+    if rule.quiet_from is not None and reminder.status in {Status.PLANNED, Status.SKIPPED}:
+        return [f"That is in the quiet hours, so it leaves at their end, {_at(reminder.send_at, rule)}."]
+    return [f"It was put off to {_at(reminder.send_at, rule)}."]
+
+
+def _delivery(delivery: Delivery, rule: Rule) -> str:
+    if delivery.channel == Channel.INBOX:
+        return f"It is in the inbox since {_at(delivery.created_at, rule)}."
+    if delivery.status == DeliveryStatus.FAILED and delivery.error == "no longer due":
+        return f"It did not leave by {_BY[Channel(delivery.channel)]}: it was settled just before."
+    words = f"It {_WENT[DeliveryStatus(delivery.status)]} {_BY[Channel(delivery.channel)]}"
+    again = f" (attempt {delivery.attempt})" if delivery.attempt > 1 else ""
+    return f"{words}{again}, {_at(delivery.changed_at, rule)}."
+
+
+def _end(reminder: Reminder, rule: Rule) -> str:
+    if reminder.status == Status.PLANNED and reminder.send_at is not None:
+        return f"It is planned for {_at(reminder.send_at, rule)}."
+    if reminder.status == Status.SNOOZED:
+        if reminder.send_at is None:
+            return "You asked for quiet until it is done; nothing more is sent."
+        return f"It was put off and comes again at {_at(reminder.send_at, rule)}."
+    if reminder.status == Status.ACKNOWLEDGED and reminder.acknowledged_at is not None:
+        return f"It was acknowledged at {_at(reminder.acknowledged_at, rule)}."
+    if reminder.status == Status.DONE:
+        return f"It is done: {_because(reminder)}." if reminder.sent_at else f"Not sent: {_because(reminder)}."
+    if reminder.status in {Status.SKIPPED, Status.EXPIRED, Status.FAILED}:
+        return f"Not sent: {_because(reminder)}."
+    return {
+        Status.DUE: "It is due and leaves now.",
+        Status.SENT: "It was sent and waits for an answer.",
+    }[Status(reminder.status)]
+
+
+def _because(reminder: Reminder) -> str:
+    return _WHY.get(Reason(reminder.reason), "it was done") if reminder.reason else "it was done"
+
+
+def _at(at: datetime, rule: Rule) -> str:
+    return f"{walltime.wall(at, clock.zone(rule.time_zone)):%-d %B %Y, %H:%M}"
