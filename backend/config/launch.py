@@ -24,9 +24,9 @@ STOP_ORDER = ["web", "beat", "worker", "mailbox"]
 def run(local: Path, *, needs: list[str]) -> None:
     """Run the demo until Ctrl-C; `needs` are the embedded servers that it wants."""
     original = dict(os.environ)
-    port = port_wanted()
     home.prepare(local)
     one = only_one(local)
+    port = port_wanted()
     (local / "demo.json").unlink(missing_ok=True)
     processes.end_leftovers(local / "demo.pids")
     held = load_and_start(local, needs=needs, port=port, original=original)
@@ -76,7 +76,7 @@ def load() -> None:
     from django.core.exceptions import ImproperlyConfigured
 
     try:
-        parts.load()
+        parts.load_for_forks()
     except ImproperlyConfigured as error:
         raise CannotStart(str(error)) from error
 
@@ -153,7 +153,7 @@ def publish(local: Path, *, people: dict[str, Any]) -> None:
     lines = ["", f"  Afterglow is ready: {base}", f"  {'interface':<16}{base}/api/docs/"]
     lines += [f"  {'demo mail':<16}{base}/demo/mail", ""] if people else [""]
     for role, person in people.items():
-        lines.append(f"  {role:<16}{person.get('email', ''):<36}{person.get('password', '')}")
+        lines.append(f"  {role:<16}{person.get('email', ''):<42}{person.get('password', '')}")
     lines += ["", f"  tokens and addresses: {local / 'demo.json'}; Ctrl-C ends everything", ""]
     print("\n".join(lines), flush=True)
     demo = {

@@ -4,15 +4,25 @@
 one process that has loaded the program once.
 """
 
+import importlib
 import os
-import runpy
 import secrets
 import sys
+import warnings
 from collections.abc import Callable
 
 from backend.config import processes
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
+FOR_FORKS = (
+    "celery.apps.beat",
+    "celery.apps.worker",
+    "celery.concurrency.prefork",
+    "celery.worker.consumer",
+    "django_celery_beat.schedulers",
+    "granian.server.mp",
+    "kombu.transport.redis",
+)
 
 
 def load() -> None:
@@ -26,6 +36,13 @@ def load() -> None:
 
     backend.config.celery.app.loader.import_default_modules()
     list(get_resolver().reverse_dict)
+
+
+def load_for_forks() -> None:
+    """As `load`, and what each part would import by itself: the forks of `make run` start with all of it."""
+    load()
+    for name in FOR_FORKS:
+        importlib.import_module(name)
 
 
 def web() -> None:
@@ -50,24 +67,53 @@ def web() -> None:
 
 def worker() -> None:
     """The Celery worker. It asks no other worker anything at its start (no mingle, no gossip), so it is up at once."""
+    from celery.platforms import SecurityWarning
+    from celery.signals import worker_ready
+
     from backend.config.celery import app
 
+    warnings.simplefilter("ignore", SecurityWarning)  # `make run` as root is told so by its own documentation
+    worker_ready.connect(lambda **_: first_heartbeat("worker"), weak=False)
     processes.forks_end_with_this()
-    count = os.environ.get("WORKER_PROCESSES", "2")
-    quiet = ["--without-mingle", "--without-gossip", "--without-heartbeat", "--loglevel", "WARNING"]
-    app.worker_main(["worker", "--pool", "prefork", "--concurrency", count, *quiet])
+    celery = app.Worker(
+        pool_cls="prefork",
+        concurrency=int(os.environ.get("WORKER_PROCESSES", "2")),
+        loglevel="WARNING",
+        quiet=True,
+        without_mingle=True,
+        without_gossip=True,
+        without_heartbeat=True,
+    )
+    celery.start()
+    sys.exit(celery.exitcode)
 
 
 def beat() -> None:
     """Celery beat with the database's schedule, and the sweep that needs no broker in the same process."""
+    from celery.signals import beat_init
+
     from backend.config.celery import app
 
-    app.start(["beat", "--pidfile", "", "--loglevel", "WARNING"])
+    beat_init.connect(lambda **_: first_heartbeat("beat"), weak=False)
+    app.Beat(loglevel="WARNING", quiet=True).run()
+
+
+def first_heartbeat(part: str) -> None:
+    """Say at once that the part is up; its own thread goes on from there."""
+    from django.db import connections
+
+    from backend.common import clock
+    from backend.reminders import watch
+
+    watch.beat(part=part, now=clock.now())
+    connections["dispatch"].close()
 
 
 def mailbox() -> None:
     """The demo's own mail server, which stores what it gets for the page /demo/mail."""
-    runpy.run_module("backend.demo.mailbox", run_name="__main__")
+    from backend.demo import mailbox
+
+    sys.exit(mailbox.main())
 
 
 def migrate() -> None:
