@@ -5,15 +5,16 @@ never says what it means. All thresholds are ours (DOMAIN.md names the risk wind
 """
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from statistics import fmean
 
+import msgspec
 from msgspec import Struct
 
 from backend.common import clock
 from backend.insights import words
-from backend.insights.series import NEAR_SESSION, SILENCE_FROM_DAYS
+from backend.insights.series import NEAR_SESSION, is_silent, silences
 from backend.insights.spark import RISK_FROM_DAY, RISK_TO_DAY
 
 # The last 7 days are held against the 28 before them.
@@ -63,6 +64,7 @@ class Glance(Struct, frozen=True):
     answers: Sequence[int]
     means_7d: Sequence[float | None]
     session_days: frozenset[int] = frozenset()
+    last_at: datetime | None = None
     last_on: date | None = None
     last_mood: int | None = None
     last_session_on: date | None = None
@@ -80,13 +82,17 @@ class Reason(Struct, frozen=True):
 
 
 class Standing(Struct, frozen=True):
-    """A patient's place in the panel, with the reasons, the most pressing first; there is always one."""
+    """A patient's place in the panel, with the reasons, the most pressing first; there is always one.
+
+    `mood` is the 7-day mean of the last day that was not silent, `mood_on` that day.
+    """
 
     level: Level
     reasons: tuple[Reason, ...]
     silent_days: int
     since_session_days: int | None
     mood: float | None
+    mood_on: date | None
     before: float | None
     answered_7: int
 
@@ -98,35 +104,50 @@ class Standing(Struct, frozen=True):
 
 def standing(glance: Glance, *, now: datetime, zone: str) -> Standing:
     """Where the patient stands at `now`; times are told in the reader's `zone`."""
-    silent_days = (glance.today - glance.last_on).days if glance.last_on else 0
-    since = (glance.today - glance.last_session_on).days if glance.last_session_on else None
+    hushed = is_silent(last_at=glance.last_at, now=now)
     recent, before = _compared(glance)
+    mood_on, mood = _latest(glance, silent_now=hushed)
     bare = Standing(
         level=Level.STEADY,
         reasons=(),
-        silent_days=silent_days if silent_days >= SILENCE_FROM_DAYS else 0,
-        since_session_days=since,
-        mood=next((mean for mean in reversed(glance.means_7d[-RECENT_DAYS:]) if mean is not None), None),
+        silent_days=(glance.today - glance.last_on).days if hushed and glance.last_on else 0,
+        since_session_days=(glance.today - glance.last_session_on).days if glance.last_session_on else None,
+        mood=mood,
+        mood_on=mood_on,
         before=before,
         answered_7=sum(1 for count in glance.answers[-RECENT_DAYS:] if count),
     )
     found = [
-        *_silent(glance, bare),
         *_lower(bare, recent=recent, before=before),
-        *_lapse(glance),
+        *_silent(glance, bare),
         *_soon(glance, now=now, zone=zone),
+        *_lapse(glance),
     ]
     found.sort(key=lambda reason: _ORDER[reason.level])
     reasons = tuple(found) or (_steady(glance, bare, recent=recent, now=now, zone=zone),)
-    return Standing(
-        level=reasons[0].level,
-        reasons=reasons,
-        silent_days=bare.silent_days,
-        since_session_days=since,
-        mood=bare.mood,
-        before=before,
-        answered_7=bare.answered_7,
-    )
+    return msgspec.structs.replace(bare, level=reasons[0].level, reasons=reasons)
+
+
+_WEIGHT = ("mood_lower", "silent", "no_entry", "move_asked", "soon", "lapse", "steady")
+
+
+def rank(standing: Standing) -> tuple[int, int, int, int]:
+    """The order of a panel: the level, more that was seen in the patient, the weightier reason, the longer silence."""
+    seen = sum(1 for reason in standing.reasons if reason.code in {"mood_lower", "silent", "lapse"})
+    weight = _WEIGHT.index(standing.reasons[0].code)
+    return _ORDER[standing.level], -seen, weight, -standing.silent_days
+
+
+def _latest(glance: Glance, *, silent_now: bool) -> tuple[date | None, float | None]:
+    """The 7-day mean that the thick line ends with, if that is at most a week old, and its day."""
+    last = len(glance.means_7d) - 1
+    hushed = silences([count > 0 for count in glance.answers], silent_now=silent_now)
+    silent = {position for s in hushed for position in range(s.first, s.last + 1)}
+    for position in range(last, last - RECENT_DAYS, -1):
+        mean = glance.means_7d[position]
+        if mean is not None and position not in silent:
+            return glance.today - timedelta(days=last - position), mean
+    return None, None
 
 
 def _compared(glance: Glance) -> tuple[float | None, float | None]:

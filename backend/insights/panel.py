@@ -95,7 +95,7 @@ class Row(Struct, frozen=True):
 
 
 def rows(*, patients: QuerySet[Person], clinic_id: uuid.UUID, reader: Person, now: datetime) -> list[Row]:
-    """The patients in the order in which they need someone: by level, then the longer silence, then by name."""
+    """The patients in the order in which they need someone (`attention.rank`), then by name."""
     people = list(patients.order_by("full_name", "id"))
     if not people:
         return []
@@ -119,7 +119,7 @@ def rows(*, patients: QuerySet[Person], clinic_id: uuid.UUID, reader: Person, no
                 last_at=told.felt_at,
             )
         )
-    return sorted(found, key=lambda row: (list(attention.Level).index(row.standing.level), -row.standing.silent_days))
+    return sorted(found, key=lambda row: attention.rank(row.standing))
 
 
 def zone_histories(people: Iterable[Person]) -> dict[uuid.UUID, ZoneHistory]:
@@ -210,6 +210,7 @@ def _glance(told: _Told, *, history: ZoneHistory, visits: Sequence[Coming], now:
         answers=answers[lead:],
         means_7d=rolling_means(means)[lead:],
         session_days=frozenset((on - since).days for on in session_on if on >= since),
+        last_at=told.felt_at,
         last_on=calendar.day_of(zones=history, at=told.felt_at) if told.felt_at else None,
         last_mood=told.mood,
         last_session_on=session_on[-1] if session_on else None,

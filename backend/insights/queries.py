@@ -39,6 +39,9 @@ SELECT 'check_ins', (
         FROM given JOIN aftercare_moodcheckin ON patient_id = patient AND deleted_at IS NULL
         WHERE felt_at >= %(opens)s AND felt_at < %(closes)s ORDER BY felt_at
     ) AS rows)::text
+UNION ALL SELECT 'first', (
+    SELECT date_part('epoch', min(felt_at)) FROM given JOIN aftercare_moodcheckin
+    ON patient_id = patient AND deleted_at IS NULL)::text
 UNION ALL SELECT 'exercise', (
     SELECT json_build_array(array_agg(day), array_agg(minutes)) FROM (
         SELECT width_bucket(started_at, starts) - 1 AS day, sum(minutes) AS minutes
@@ -88,6 +91,7 @@ def series_of(*, patient_id: uuid.UUID, zones: ZoneHistory, span: Span, now: dat
         starts=starts,
         lead_days=_LEAD_DAYS,
         readings=read(patient_id=patient_id, starts=starts, since=since, until=span.until),
+        now=now,
     )
 
 
@@ -115,6 +119,7 @@ def read(*, patient_id: uuid.UUID, starts: Sequence[datetime], since: date, unti
         used=used,
         abstained=abstained,
         sessions=[_session(*row) for row in told["sessions"]],
+        first_at=datetime.fromtimestamp(told["first"], UTC) if told["first"] else None,
     )
 
 

@@ -15,8 +15,10 @@ from msgspec import Struct
 # API.md, 'Trend': the 7-day mean needs at least 4 of its 7 daily means; DOMAIN.md names none, so both are ours.
 MEAN_WINDOW_DAYS = 7
 MEAN_NEEDS_DAYS = 4
-# UI.md, chart grammar: one missing day is a break in the thin line, two or more are a silence.
+# UI.md, chart grammar: one missing day is a break in the thin line, two or more are a silence. Today is not over, so a
+# silence that reaches into it begins 48 hours after the last check-in and not at midnight.
 SILENCE_FROM_DAYS = 2
+SILENCE_FROM = timedelta(hours=48)
 # API.md, 'Trend': check-ins from a session's start to 24 h after it are marked and left out of baselines.
 NEAR_SESSION = timedelta(hours=24)
 
@@ -147,7 +149,7 @@ class Series(Struct, frozen=True):
 class Readings(Struct, frozen=True):
     """What the database holds for a range, by position of the day counted from the first instant of `starts`.
 
-    `check_ins` are (instant, mood) in the order of time.
+    `check_ins` are (instant, mood) in the order of time; `first_at` is the patient's first check-in ever.
     """
 
     check_ins: Mapping[int, Sequence[tuple[datetime, int]]] = {}
@@ -158,6 +160,7 @@ class Readings(Struct, frozen=True):
     abstained: Mapping[int, tuple[str, ...]] = {}
     sessions: Sequence[Marker] = ()
     scores: Sequence[Score] = ()
+    first_at: datetime | None = None
 
 
 def daily_means(answers: Sequence[Sequence[Answer]]) -> list[float | None]:
@@ -174,18 +177,27 @@ def rolling_means(means: Sequence[float | None]) -> list[float | None]:
     return rolled
 
 
-def silences(answered: Sequence[bool]) -> list[Silence]:
-    """The stretches of two or more days without a check-in, in order. Days before and after are not guessed."""
+def silences(answered: Sequence[bool], *, silent_now: bool = True) -> list[Silence]:
+    """The stretches of two or more days without a check-in, in order. Days before and after are not guessed.
+
+    The last day is taken as still running: a stretch of two days that ends with it counts only when `silent_now`.
+    """
     found: list[Silence] = []
     first: int | None = None
     for position, said in enumerate([*answered, True]):
         if not said and first is None:
             first = position
         elif said and first is not None:
-            if position - first >= SILENCE_FROM_DAYS:
+            reaches_now = position == len(answered) and position - first == SILENCE_FROM_DAYS
+            if position - first >= SILENCE_FROM_DAYS and (silent_now or not reaches_now):
                 found.append(Silence(first, position - 1))
             first = None
     return found
+
+
+def is_silent(*, last_at: datetime | None, now: datetime) -> bool:
+    """Whether the last check-in is 48 hours ago or more."""
+    return last_at is not None and now - last_at >= SILENCE_FROM
 
 
 def mark_near(check_ins: Sequence[tuple[datetime, int]], *, sessions: Sequence[datetime]) -> tuple[Answer, ...]:
@@ -204,9 +216,10 @@ def build(
     starts: Sequence[datetime],
     lead_days: int,
     readings: Readings,
+    now: datetime,
     baseline: Baseline | None = None,
 ) -> Series:
-    """The series of the days from `since` to before `until`.
+    """The series of the days from `since` to before `until`, as seen at `now`.
 
     `starts` are the boundaries of those days with `lead_days` more in front (for the first 7-day means) and one
     closing instant; `readings` count their days from the same first boundary. Sessions may lie before the range.
@@ -236,10 +249,25 @@ def build(
     return Series(
         trend=trend,
         answers=tuple(answers[lead_days:]),
-        silences=tuple(silences([bool(day) for day in answers[lead_days:]])),
+        silences=_hushed(answers[lead_days:], starts=starts[lead_days:], first_at=readings.first_at, now=now),
         sessions=sessions,
         starts=tuple(starts[lead_days:]),
     )
+
+
+def _hushed(
+    answers: Sequence[Sequence[Answer]], *, starts: Sequence[datetime], first_at: datetime | None, now: datetime
+) -> tuple[Silence, ...]:
+    """The silences of a range. Before the first check-in ever, and after now, nobody could have said anything."""
+    if first_at is None:
+        return ()
+    begins = max(bisect_right(starts, first_at) - 1, 0)
+    begun = bisect_right(starts, now, hi=len(starts) - 1)
+    last_at = next((day[-1].at for day in reversed(answers) if day), None)
+    running = begun < len(starts) and starts[begun] > now
+    silent_now = not running or last_at is None or is_silent(last_at=last_at, now=now)
+    found = silences([bool(day) for day in answers[begins:begun]], silent_now=silent_now)
+    return tuple(Silence(s.first + begins, s.last + begins) for s in found)
 
 
 def _answers(

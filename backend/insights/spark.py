@@ -17,14 +17,17 @@ _WIDTH, _HEIGHT, _LEFT, _RIGHT = 132.0, 36.0, 2.0, 124.0
 _LOW, _HIGH, _TOP, _BOTTOM = 1.5, 9.0, 3.0, 29.0
 
 
-def mood(*, means_7d: Sequence[float | None], answered: Sequence[bool], sessions: Collection[int]) -> str:
+def mood(
+    *, means_7d: Sequence[float | None], answered: Sequence[bool], sessions: Collection[int], silent_now: bool
+) -> str:
     """The 7-day means of the last days, oldest first, with dashes for silence and a tick for each session.
 
-    `answered` says on which of the days there was a check-in, `sessions` names the positions of days with a session.
+    `answered` says on which of the days there was a check-in, `sessions` names the positions of days with a session;
+    `silent_now` as in `silences`.
     """
     pen = Drawing(width=_WIDTH)
     step = (_RIGHT - _LEFT) / (max(len(means_7d), 2) - 1)
-    hushed = silences(answered)
+    hushed = silences(answered, silent_now=silent_now)
     silent = {position for s in hushed for position in range(s.first, s.last + 1)}
     pen.line(x1=_LEFT, x2=_RIGHT, y=_y(5), cls="s-mid")
     for position in sorted(sessions):

@@ -26,6 +26,8 @@ def _mood(row: Row) -> dict[str, str]:
     before = "too few days before to compare"
     if standing.before is not None:
         before = f"four weeks before {words.one_decimal(standing.before)}"
+    if standing.mood_on is not None and standing.mood_on != row.glance.today:
+        before = f"on {words.short(standing.mood_on)}; {before}"
     return _figure("Mood, 7-day mean", words.one_decimal(standing.mood), "of 10", before)
 
 
@@ -35,7 +37,7 @@ def _sleep(series: Series) -> dict[str, str]:
     before = [minutes for minutes in nights[-_WEEK - _BEFORE : -_WEEK] if minutes is not None]
     if not lately:
         return _figure("Sleep, 7 nights", NOTHING, "", "no night noted this week")
-    yardstick = f"weeks before {words.hours(fmean(before))}" if before else "no nights before to compare"
+    yardstick = f"four weeks before {words.hours(fmean(before))}" if before else "no nights before to compare"
     return _figure("Sleep, 7 nights", f"{fmean(lately) / 60:.1f}", "h a night", yardstick)
 
 

@@ -18,6 +18,9 @@ from backend.web.pages import ConsolePage
 
 _GROUPS = ((Level.NOW, "Now"), (Level.TODAY, "Today"), (Level.WATCH, "Keep an eye on"), (Level.STEADY, "Steady"))
 
+# Red is kept for open safety alerts; a reason is amber, a visit is blue, steady is green.
+TONES = {"soon": "plain", "move_asked": "plain", "steady": "calm"}
+
 
 def _codes(row: Row) -> set[str]:
     return {reason.code for reason in row.standing.reasons}
@@ -87,7 +90,7 @@ class Panel(ConsolePage):
             "name": row.name,
             "about": f"{row.route}, {words.counted(row.sessions_held, 'session')}" if row.route else "Before treatment",
             "icon": reason.code,
-            "tone": "plain" if reason.code in {"soon", "move_asked"} else standing.level.value,
+            "tone": TONES.get(reason.code, "watch"),
             "reason": reason.text,
             "detail": "; ".join(other.text for other in others) if others else reason.detail,
             "spark": _picture(row, skip) if any(mean is not None for mean in glance.means_7d[skip:]) else "",
@@ -108,6 +111,7 @@ def _picture(row: Row, skip: int) -> str:
             means_7d=glance.means_7d[skip:],
             answered=[count > 0 for count in glance.answers[skip:]],
             sessions={day - skip for day in glance.session_days if day >= skip},
+            silent_now=row.standing.silent_days > 0,
         )
     )
 

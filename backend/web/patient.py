@@ -1,6 +1,7 @@
 """One patient: four figures, the reasons, one chart that tells the range, and the same numbers as a table."""
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,10 +16,12 @@ from backend.common import clock
 from backend.common.problems import Problem, not_found
 from backend.insights import chart, lanes, panel, queries, words
 from backend.insights import days as calendar
+from backend.insights.attention import Level
 from backend.insights.panel import Coming, Row
 from backend.insights.series import Series
 from backend.web import figures, numbers
 from backend.web.pages import ConsolePage
+from backend.web.panel import FILTERS, TONES
 
 # name of the range in the address: days, the short word on the switch, the whole one
 RANGES = {"4w": (28, "4 w", "Four weeks"), "12w": (84, "12 w", "Twelve weeks"), "1y": (365, "1 y", "One year")}
@@ -39,20 +42,27 @@ class PatientPage(ConsolePage):
             raise Problem(status=400, code="invalid", detail="range is 4w, 12w or 1y.")
         span = calendar.span_of(today=calendar.day_of(zones=record.zones, at=self.now), days=RANGES[chosen][0])
         series = queries.series_of(patient_id=patient_id, zones=record.zones, span=span, now=self.now)
-        (row,) = panel.rows(
-            patients=Person.objects.filter(id=patient_id),
+        everyone = panel.rows(
+            patients=access.patients_of(self.actor),
             clinic_id=self.actor.clinic_id,
             reader=self.actor.person,
             now=self.now,
         )
+        row = next(row for row in everyone if row.patient == patient_id)
+        reasons = [reason for reason in row.standing.reasons if reason.code != "steady"]
+        tones = {TONES.get(reason.code, "watch") for reason in reasons}
         return self.page(
             "web/patient.html",
             {
                 **self._head(record.patient, row),
+                **_place(row, everyone),
                 **self._trend(series, chosen),
                 "figures": figures.strip(series=series, row=row),
-                "level": row.standing.level.value,
-                "reasons": [reason for reason in row.standing.reasons if reason.code != "steady"],
+                "tone": "watch" if "watch" in tones else "plain",
+                "reasons": [
+                    {"code": r.code, "text": r.text, "detail": r.detail, "tone": TONES.get(r.code, "watch")}
+                    for r in reasons
+                ],
                 **self._side(record.patient, row, series),
             },
         )
@@ -73,7 +83,7 @@ class PatientPage(ConsolePage):
         if words.offset(self.now, zone=here) != words.offset(self.now, zone=row.zone):
             there += f", {words.wall_time(self.now, zone=row.zone)} there now"
         facts.append(there)
-        return {"name": patient.full_name, "place": "Trend", "facts": facts}
+        return {"name": patient.full_name, "facts": facts}
 
     def _trend(self, series: Series, chosen: str) -> dict[str, Any]:
         address = reverse("patient", args=[series.trend.patient])
@@ -133,3 +143,17 @@ class PatientPage(ConsolePage):
             "what": f"{words.visit(visit.kind)}, {words.dated(local.date())}",
             "detail": ", ".join(fact for fact in facts if fact),
         }
+
+
+def _place(row: Row, everyone: Sequence[Row]) -> dict[str, str]:
+    """Where the patient stands among those who need the reader today, and the addresses of the neighbours there."""
+    needed = [other.patient for other in everyone if FILTERS["needed"][1](other)]
+    if row.patient not in needed:
+        return {"place": "Keep an eye on" if row.standing.level is Level.WATCH else "Steady"}
+    at = needed.index(row.patient)
+    neighbours = {}
+    if at > 0:
+        neighbours["previous_href"] = reverse("patient", args=[needed[at - 1]])
+    if at + 1 < len(needed):
+        neighbours["next_href"] = reverse("patient", args=[needed[at + 1]])
+    return {"place": f"{at + 1} of {len(needed)} who need you", **neighbours}

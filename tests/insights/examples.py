@@ -27,7 +27,9 @@ def series(*, days: int, silent: frozenset[int] | set[int] = frozenset(), sessio
         until=until,
         starts=starts,
         lead_days=LEAD,
+        now=starts[-1] - timedelta(hours=2),
         readings=Readings(
+            first_at=starts[0] - timedelta(days=400),
             check_ins={at: [(starts[at] + timedelta(hours=12), 2 + at % 7)] for at in spoken},
             sleep={at: Sleep(420, 7) for at in spoken},
             exercise={at: Exercise(30) for at in spoken if at % 3 == 0},

@@ -24,6 +24,7 @@ def glance(means: list[float | None] | None = None, **more: object) -> Glance:
         means=given_means,
         answers=[0 if mean is None else 1 for mean in given_means],
         means_7d=rolling_means(given_means),
+        last_at=NOW - (TODAY - last_on) if last_on else None,
         last_on=last_on,
         last_mood=6 if answered else None,
     )
@@ -72,6 +73,19 @@ def test_silence_in_the_high_risk_weeks_presses_at_once(since: int, level: Level
     assert found.level is level
     assert found.reasons[0].text.endswith(", in the high-risk weeks") == (level is Level.TODAY)
     assert found.reasons[0].detail == "Last mood was 6, on Sun 22 Nov"
+
+
+def test_a_day_missed_is_no_silence_before_48_hours_are_over() -> None:
+    last = datetime(2026, 11, 22, 13, 9, tzinfo=UTC)
+    means = silent(2)
+    assert told(glance(means, last_at=last)).level is Level.STEADY
+    assert told(glance(means, last_at=last - timedelta(minutes=1))).reasons[0].text == "Silent for 2 days"
+
+
+def test_the_mean_told_is_the_one_that_the_line_ends_with() -> None:
+    found = told(glance([6.0] * 28 + [8.0, 8.0, 8.0, None, None, None, None]))
+    assert (found.mood_on, found.mood) == (ago(4), pytest.approx((4 * 6 + 3 * 8) / 7))
+    assert told(glance(silent(8))).mood is None
 
 
 def test_who_never_answered_is_watched_and_not_called_silent() -> None:

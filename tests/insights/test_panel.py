@@ -94,6 +94,9 @@ def test_the_worst_come_first(cast: Cast) -> None:
     Diary(cast.other_patient, cast.clinic).moods(last=NOW - timedelta(days=5), days=40, mood=6)
     Diary(cast.patient, cast.clinic).moods(last=NOW, days=40, mood=6)
     assert [found.patient for found in rows(cast)] == [cast.other_patient.id, cast.patient.id]
+    diary = Diary(cast.patient, cast.clinic)
+    diary.moods(last=NOW, days=7, mood=0)  # now lower than before, which weighs more than silence
+    assert [found.patient for found in rows(cast)] == [cast.patient.id, cast.other_patient.id]
 
 
 def test_thirty_more_patients_cost_no_more_statements(cast: Cast) -> None:

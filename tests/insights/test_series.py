@@ -30,12 +30,16 @@ SINCE = date(2026, 9, 1)
 LEAD = 6
 
 
-def series(*, days: int, readings: Readings) -> Series:
+def series(*, days: int, readings: Readings, now: datetime | None = None) -> Series:
+    """Seen after the range is over, unless `now` says otherwise; the first check-in is the first that the rows hold."""
+    first = min((at for day in readings.check_ins.values() for at, _ in day), default=None)
+    readings = msgspec.structs.replace(readings, first_at=readings.first_at or first)
     until = SINCE + timedelta(days=days)
     starts = day_starts(zones=ZONES, since=SINCE - timedelta(days=LEAD), until=until)
     return build(
         patient=PATIENT, time_zone="Asia/Kolkata", since=SINCE, until=until, starts=starts, lead_days=LEAD,
         readings=readings,
+        now=now or noon(days + 30),
     )  # fmt: skip
 
 
@@ -83,6 +87,29 @@ def test_silences_are_exactly_the_stretches_of_two_days_or_more(answered: list[b
         assert (position in silent) == (not said and not all(neighbours))
     assert all(s.length >= 2 for s in found)
     assert all(a.last + 1 < b.first for a, b in itertools.pairwise(found))
+
+
+@given(answered=st.lists(st.booleans(), max_size=60))
+def test_today_is_not_over_so_two_days_that_end_with_it_wait(answered: list[bool]) -> None:
+    ends_with_two = len(answered) >= 2 and answered[-2:] == [False, False] and answered[-3:-2] != [False]
+    waiting = silences(answered, silent_now=False)
+    assert waiting == (silences(answered)[:-1] if ends_with_two else silences(answered))
+
+
+def test_a_silence_into_today_begins_48_hours_after_the_last_check_in() -> None:
+    readings = Readings(check_ins=check_ins({0: [6], 1: [6], 2: [6]}))
+    last = noon(2)
+    for hours, expected in ((24, ()), (47, ()), (48, (Silence(3, 4),)), (60, (Silence(3, 4),))):
+        assert series(days=5, readings=readings, now=last + timedelta(hours=hours)).silences == expected
+
+
+def test_before_the_first_check_in_ever_and_after_now_nobody_is_silent() -> None:
+    readings = Readings(check_ins=check_ins({10: [6], 14: [6]}))
+    assert series(days=40, readings=readings, now=noon(14)).silences == (Silence(11, 13),)
+    assert series(days=40, readings=readings, now=noon(18)).silences == (Silence(11, 13), Silence(15, 18))
+    assert series(days=40, readings=Readings()).silences == ()
+    known = Readings(check_ins=check_ins({10: [6]}), first_at=noon(-400))
+    assert series(days=40, readings=known, now=noon(10)).silences == (Silence(0, 9),)
 
 
 @given(
@@ -146,7 +173,7 @@ def test_boundaries_that_do_not_fit_the_range_are_refused() -> None:
     with pytest.raises(ValueError, match="one instant for each day"):
         build(
             patient=PATIENT, time_zone="UTC", since=SINCE, until=SINCE + timedelta(days=3), starts=[noon(0)],
-            lead_days=0, readings=Readings(),
+            lead_days=0, readings=Readings(), now=noon(0),
         )  # fmt: skip
 
 

@@ -185,6 +185,18 @@ def test_the_range_is_chosen_by_a_link(cast: Cast, chosen: str, days: int, name:
     assert client.get(f"/patients/{cast.patient.id}?range=2y").status_code == 400
 
 
+def test_the_patient_page_turns_to_the_next_who_needs_someone(cast: Cast) -> None:
+    lived(cast)
+    Diary(cast.other_patient, cast.clinic).moods(last=NOW - timedelta(days=5), days=40, mood=6)
+    client = browser(cast.psychiatrist)
+    first = read(client.get(f"/patients/{cast.patient.id}"))
+    assert "1 of 2 who need you" in words(first.xpath("//p[@class='crumb']")[0])
+    assert first.xpath("//a[@rel='next']/@href") == [f"/patients/{cast.other_patient.id}"]
+    second = read(client.get(f"/patients/{cast.other_patient.id}"))
+    assert second.xpath("//a[@rel='prev']/@href") == [f"/patients/{cast.patient.id}"]
+    assert second.xpath("//a[@rel='next']") == []
+
+
 def test_a_patient_without_any_entry_has_a_page_that_says_so(cast: Cast) -> None:
     page = words(read(browser(cast.psychiatrist).get(f"/patients/{cast.other_patient.id}")))
     for said in ("No check-in yet", "needs 4 days of 7 with an entry", "no session yet", "Nothing planned."):

@@ -24,7 +24,11 @@ const rows = () => [...document.querySelectorAll(".person")].filter((row) => row
 
 function step(by) {
   const all = rows();
-  if (all.length === 0) return;
+  if (all.length === 0) {
+    // On a patient's page the same keys turn to the neighbours of the panel.
+    document.querySelector(`a[rel="${by > 0 ? "next" : "prev"}"]`)?.click();
+    return;
+  }
   const at = all.indexOf(document.activeElement);
   const next = at < 0 ? (by > 0 ? 0 : all.length - 1) : Math.max(0, Math.min(all.length - 1, at + by));
   all[next].focus();
