@@ -36,9 +36,10 @@ def sessions(pen: Drawing, frame: Frame, series: Series, *, top: float, falls_to
         x, arm = frame.middle(position), 5.0 if frame.pitch >= 3 else 3.5
         pen.mark("path", "c-ses", d=path("M", x, y + 10, "V", falls_to))
         pen.diamond(x=x, y=y, arm=arm, cls="c-dia")
-        if session.dose_mg is not None and x - free_from >= 18:
-            pen.text(words.dose(session.dose_mg), x=x, y=y - 9, cls="dose mid")
-            free_from = x
+        dose = "" if session.dose_mg is None else words.dose(session.dose_mg)
+        if dose and x - 3.5 * len(dose) >= free_from:
+            pen.text(dose, x=x, y=y - 9, cls="dose mid")
+            free_from = x + 3.5 * len(dose)
     if not inside:
         pen.text("none so far", x=frame.x0, y=y + 4)
     elif not named:

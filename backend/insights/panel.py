@@ -136,10 +136,18 @@ def coming(
     patients: Sequence[uuid.UUID], *, clinic_id: uuid.UUID, reader: Person, now: datetime
 ) -> dict[uuid.UUID, list[Coming]]:
     """The sessions and appointments of the next 60 days by patient, soonest first; of a recurring one only the next."""
-    given = {"patients": list(patients), "clinic": clinic_id, "reader": reader.id, "now": now}
     found: dict[uuid.UUID, list[Coming]] = {}
     with connection.cursor() as cursor:
-        cursor.execute(_COMING, {**given, "until": now + timedelta(days=COMING_DAYS)})
+        cursor.execute(
+            _COMING,
+            {
+                "patients": list(patients),
+                "clinic": clinic_id,
+                "reader": reader.id,
+                "now": now,
+                "until": now + timedelta(days=COMING_DAYS),
+            },
+        )
         for patient, *visit in cursor.fetchall():
             found.setdefault(patient, []).append(Coming(*visit))
     return found

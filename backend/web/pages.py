@@ -40,7 +40,7 @@ class ConsolePage(View):
         if (request.method or "").lower() not in self.http_method_names:
             return self.http_method_not_allowed(request)
         self.now = clock.now()
-        person: Person = request.user  # type: ignore[assignment]
+        person: Person = request.user
         request_id = getattr(request, "request_id", "")
         try:
             self.actor = access.actor_of(person=person, clinic_id=self._clinic(request, person), request_id=request_id)
@@ -68,7 +68,7 @@ class ConsolePage(View):
         person, zone = self.actor.person, self.actor.person.time_zone
         local = self.now.astimezone(clock.zone(zone))
         role = next((role for role in _ROLES if role in self.actor.roles), None)
-        clinic = Clinic.objects.filter(id=self.actor.clinic_id).values_list("short_name", flat=True).first()
+        clinic = Clinic.objects.filter(id__in=[self.actor.clinic_id]).values_list("short_name", flat=True).first()
         return {
             "theme": errors.theme_of(self.request),
             "in_care": access.patients_of(self.actor).count(),
