@@ -23,8 +23,9 @@ _POISONED_FOR = timedelta(hours=1)
 
 _DUE = """
 SELECT r.id, r.rule_id, r.status, r.due_at, r.expires_at, r.person_id, r.clinic_id, r.purpose, r.reminder_class,
-       r.about_type, r.about_id, rule.rrule, rule.start_local, rule.anchor_at, rule.offsets, rule.time_zone,
-       rule.quiet_from, rule.quiet_until, rule.window_minutes, rule.channels, rule.settled_until_at, rule.ended_at
+       r.about_type, r.about_id, rule.rrule, rule.start_local, rule.anchor_at, rule.time_zone,
+       rule.quiet_from, rule.quiet_until, rule.window_minutes,
+       ARRAY(SELECT jsonb_array_elements_text(rule.channels)), rule.settled_until_at, rule.ended_at
 FROM reminders_reminder r JOIN reminders_rule rule ON rule.id = r.rule_id
 WHERE r.status IN ('planned', 'snoozed') AND r.reminder_class = %s AND r.send_at <= %s
 ORDER BY r.send_at LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
@@ -89,7 +90,6 @@ class DueRow(NamedTuple):
     rrule: str | None
     start_local: datetime | None
     anchor_at: datetime | None
-    offsets: list[dict[str, Any]]
     time_zone: str
     quiet_from: Any
     quiet_until: Any
@@ -97,6 +97,7 @@ class DueRow(NamedTuple):
     channels: list[str]
     settled_until_at: datetime | None
     ended_at: datetime | None
+    offsets: list[dict[str, Any]] = []  # around an anchor all reminders exist from the start
 
 
 def claim(*, now: datetime, most: int = 100_000) -> int:

@@ -34,3 +34,9 @@ def ring() -> bool:
         log.warning("nobody heard the doorbell", error=type(error).__name__)
         return False
     return True
+
+
+def forget_silence() -> None:
+    """Rings again at once, whatever happened before."""
+    global _silent_until
+    _silent_until = 0.0

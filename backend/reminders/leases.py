@@ -33,7 +33,7 @@ RETURNING d.id, d.reminder_id, d.channel, d.attempt
 # reminder and never touch a delivery, so the two cannot wait for each other.
 _LOOK = """
 SELECT d.id, r.status, r.expires_at <= %(now)s, r.person_id, r.clinic_id, r.purpose, r.due_at, r.expires_at,
-       rule.anchor_at, rule.channels
+       rule.anchor_at, ARRAY(SELECT jsonb_array_elements_text(rule.channels))
 FROM reminders_delivery d JOIN reminders_reminder r ON r.id = d.reminder_id
   JOIN reminders_rule rule ON rule.id = r.rule_id
 WHERE d.id = ANY(%(ids)s) AND d.status = 'leased' AND d.lease_token = %(token)s

@@ -59,9 +59,10 @@ def compose(*, matter: Matter, person: Person, clinic: Clinic | None, now: datet
         "link": settings.BASE_URL,
         "clinic_phone": clinic.phone if clinic else "",
     }
-    subject = f"Appointment, {day}, {local:%H:%M}" if event else f"A reminder, {local:%H:%M}"
+    short = f"{_DAYS[local.weekday()][:3]} {local.day} {_MONTHS[local.month - 1][:3]}"
+    subject = f"Appointment, {short}, {local:%H:%M}" if event else f"A reminder, {local:%H:%M}"
     return Letter(
-        subject=f"{subject} · {sender}",
+        subject=f"{subject} ({sender})",
         text=render_to_string("reminders/mail.txt", words),
         html=render_to_string("reminders/mail.html", words),
     )

@@ -28,6 +28,12 @@ _WHY = {
     Reason.RULE_ENDED: "its series was ended",
     Reason.UNDELIVERABLE: "no address took it; it is in the inbox",
 }
+_NOW = {
+    Status.PLANNED: "It is planned.",
+    Status.DUE: "It is due and leaves now.",
+    Status.SENT: "It was sent and waits for an answer.",
+    Status.ACKNOWLEDGED: "It was acknowledged.",
+}
 _BY = {Channel.INBOX: "the inbox", Channel.EMAIL: "e-mail"}
 _WENT = {
     DeliveryStatus.PENDING: "waits to leave by",
@@ -84,10 +90,9 @@ def _end(reminder: Reminder, rule: Rule) -> str:
         return f"It is done: {_because(reminder)}." if reminder.sent_at else f"Not sent: {_because(reminder)}."
     if reminder.status in {Status.SKIPPED, Status.EXPIRED, Status.FAILED}:
         return f"Not sent: {_because(reminder)}."
-    return {
-        Status.DUE: "It is due and leaves now.",
-        Status.SENT: "It was sent and waits for an answer.",
-    }[Status(reminder.status)]
+    if reminder.status == Status.SENT and reminder.reason == Reason.UNCONFIRMED:
+        return "It was handed over, but whether it arrived was never confirmed; it is in the inbox."
+    return _NOW[Status(reminder.status)]
 
 
 def _because(reminder: Reminder) -> str:

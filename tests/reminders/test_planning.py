@@ -2,44 +2,18 @@
 # ruff: noqa: DTZ001  (wall times are naive on purpose)
 
 import uuid
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 
 import pytest
 
-from backend.accounts import access, people
+from backend.accounts import people
 from backend.common import clock
 from backend.reminders import planning
-from backend.reminders.models import Purpose, Reason, Reminder, Rule, Status
+from backend.reminders.models import Purpose, Reason, Rule, Status
 from backend.reminders.walltime import instant, wall
+from tests.reminders.conftest import EVENING, NOON, appointment, check_in_rule, door, ledger
 
 MUMBAI = clock.zone("Asia/Kolkata")
-NOON = datetime(2026, 11, 24, 6, 30, tzinfo=UTC)  # 12:00 in Mumbai
-EVENING = datetime(2026, 11, 24, 21)
-
-
-def door(person):
-    return access.acting_as(person.id, None, "test")
-
-
-def check_in_rule(person, *, now=NOON, start=EVENING, rrule="FREQ=DAILY"):
-    with door(person):
-        return planning.set_rule(person=person, purpose=Purpose.CHECK_IN, rrule=rrule, start=start, now=now)[0]
-
-
-def appointment(person, at, *, now=NOON, about=None):
-    with door(person):
-        return planning.set_anchor(
-            person=person,
-            purpose=Purpose.APPOINTMENT,
-            about=about or ("occurrence", uuid.uuid4()),
-            anchor_at=at,
-            now=now,
-        )
-
-
-def ledger(person, **filters):
-    with door(person):
-        return list(Reminder.objects.filter(person=person, **filters).order_by("due_at"))
 
 
 def states(person, **filters):

@@ -1,0 +1,190 @@
+"""Deliveries leave once, are looked at again before they leave, and a crash leaves a trace instead of a doubt."""
+
+import uuid
+from datetime import timedelta
+
+from django.db import connections
+
+from backend.accounts import access
+from backend.reminders import claiming, dispatch, doorbell, leases, planning
+from backend.reminders.channels.email import Email
+from backend.reminders.models import Delivery, Purpose, ReminderClass
+from tests.live import free_port
+from tests.reminders.conftest import DUE, NOON, appointment, check_in_rule, deliveries, door, later, ledger, statuses
+
+
+def claimed(person):
+    check_in_rule(person)
+    claiming.claim(now=DUE)
+
+
+def emails(person):
+    return [(each.attempt, each.status, each.error) for each in deliveries(person, channel="email")]
+
+
+def test_a_claimed_reminder_arrives_by_mail_and_is_sent(cast, post):
+    claimed(cast.patient)
+    assert dispatch.deliver(now=later(seconds=1)) == 1
+    assert dispatch.deliver(now=later(seconds=2)) == 0
+    (mail,) = post.mails
+    assert mail["To"] == cast.patient.email
+    assert mail["Message-ID"].startswith(f"<{deliveries(cast.patient, channel='email')[0].id}@")
+    sent = ledger(cast.patient)[0]
+    assert (sent.status, sent.sent_at is not None, sent.version) == ("sent", True, 2)
+    assert statuses(cast.patient) == [("email", "sent"), ("inbox", "sent")]
+
+
+def test_a_mail_says_the_time_where_the_person_is_and_nothing_clinical(cast, post):
+    appointment(cast.patient, later(hours=2), clinic=cast.clinic.id)
+    check_in_rule(cast.patient)
+    claiming.claim(now=DUE)
+    dispatch.deliver(now=DUE)
+    subjects = sorted(mail["Subject"] for mail in post.mails)
+    assert subjects == ["A reminder, 21:00 (Sea Face)", "Appointment, Tue 24 Nov, 23:00 (Sea Face)"]
+    for mail in post.mails:
+        for part in (mail.get_body(("plain",)), mail.get_body(("html",))):
+            said = part.get_content()
+            assert "Asia/Kolkata" in said
+            for word in (cast.patient.full_name, cast.patient.email, "ketamine", "mood", "depress", "psychiatr"):
+                assert word.lower() not in said.lower()
+
+
+def test_one_that_was_settled_after_the_claim_does_not_leave(cast, post):
+    claimed(cast.patient)
+    with door(cast.patient):
+        planning.settle(
+            person_id=cast.patient.id, purpose=Purpose.CHECK_IN, from_at=NOON, until_at=later(hours=1),
+            reason="already_logged", now=DUE,
+        )  # fmt: skip
+    assert dispatch.deliver(now=later(seconds=1)) == 0
+    assert post.mails == []
+    assert emails(cast.patient) == [(1, "failed", "no longer due")]
+    assert ledger(cast.patient)[0].status == "done"
+
+
+def test_one_whose_window_closed_meanwhile_expires(cast, post):
+    claimed(cast.patient)
+    dispatch.deliver(now=later(hours=3))
+    assert post.mails == []
+    assert (ledger(cast.patient)[0].status, ledger(cast.patient)[0].reason) == ("expired", "window_closed")
+
+
+def lease(now, token):
+    return leases.lease(reminder_class=ReminderClass.HABIT, most=10, token=token, before=now, now=now)
+
+
+def test_what_a_killed_worker_had_leased_goes_again_when_the_lease_ends(cast, post):
+    claimed(cast.patient)
+    assert len(lease(DUE, uuid.uuid4())) == 1
+    assert dispatch.deliver(now=later(seconds=60)) == 0
+    assert leases.recover(now=later(seconds=121)) == 1
+    assert dispatch.deliver(now=later(seconds=122)) == 1
+    assert len(post.mails) == 1
+
+
+def test_who_lost_the_lease_sends_nothing(cast, post):
+    claimed(cast.patient)
+    stale = uuid.uuid4()
+    (held,) = lease(DUE, stale)
+    leases.recover(now=later(seconds=121))
+    lease(later(seconds=121), uuid.uuid4())
+    with access.dispatching(), connections["dispatch"].cursor() as cursor:
+        assert leases.start(cursor, ids=[held.id], token=stale, now=later(seconds=122)) == []
+
+
+def test_a_mail_whose_sender_died_while_sending_is_parked_for_staff_and_not_sent_again(cast, post):
+    claimed(cast.patient)
+    token = uuid.uuid4()
+    (held,) = lease(DUE, token)
+    with access.dispatching(), connections["dispatch"].cursor() as cursor:
+        assert len(leases.start(cursor, ids=[held.id], token=token, now=DUE)) == 1
+    leases.recover(now=later(seconds=121))
+    assert emails(cast.patient) == [(1, "unknown", "lease expired")]
+    assert (ledger(cast.patient)[0].status, ledger(cast.patient)[0].reason) == ("sent", "unconfirmed")
+    assert dispatch.deliver(now=later(seconds=200)) == 0
+    assert post.mails == []
+
+
+def test_a_temporary_refusal_is_tried_again_later(cast, post):
+    claimed(cast.patient)
+    post.answer = "451 come again"
+    dispatch.deliver(now=DUE)
+    assert [each[:2] for each in emails(cast.patient)] == [(1, "failed"), (2, "pending")]
+    assert dispatch.deliver(now=later(seconds=5)) == 0
+    post.answer = "250 OK"
+    assert dispatch.deliver(now=later(seconds=40)) == 1
+    assert len(post.mails) == 1
+    assert ledger(cast.patient)[0].status == "sent"
+
+
+def test_a_permanent_refusal_fails_and_says_so(cast, post):
+    claimed(cast.patient)
+    post.answer = "550 no such address"
+    dispatch.deliver(now=DUE)
+    assert emails(cast.patient) == [(1, "failed", "SMTP 550")]
+    assert (ledger(cast.patient)[0].status, ledger(cast.patient)[0].reason) == ("failed", "undeliverable")
+
+
+def test_an_unreachable_post_office_costs_no_attempt(cast, settings):
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", free_port()
+    claimed(cast.patient)
+    assert dispatch.deliver(now=DUE) == 0
+    (waiting,) = deliveries(cast.patient, channel="email")
+    assert (waiting.status, waiting.attempt) == ("pending", 1)
+    assert waiting.try_at >= later(seconds=30)
+
+
+def test_the_sweep_claims_at_once_and_sends_only_what_no_worker_took(cast, post):
+    check_in_rule(cast.patient)
+    assert dispatch.sweep(now=DUE) == 0
+    assert statuses(cast.patient) == [("email", "pending"), ("inbox", "sent")]
+    assert dispatch.sweep(now=later(seconds=29)) == 0
+    assert dispatch.sweep(now=later(seconds=31)) == 1
+    assert len(post.mails) == 1
+
+
+def test_a_broker_that_is_away_stops_neither_tick_nor_sweep(cast, post, monkeypatch):
+    from backend.config import celery_app
+
+    monkeypatch.setattr(celery_app.conf, "broker_url", f"redis://127.0.0.1:{free_port()}/0")
+    celery_app.pool.force_close_all()
+    doorbell.forget_silence()
+    check_in_rule(cast.patient)
+    assert dispatch.tick(now=DUE) == 1
+    assert not doorbell.ring()
+    assert dispatch.sweep(now=later(seconds=31)) == 1
+    assert len(post.mails) == 1
+    doorbell.forget_silence()
+
+
+def test_safety_leaves_before_all_else(cast, post):
+    for person in (cast.patient, cast.other_patient, cast.unassigned_patient):
+        check_in_rule(person)
+    with door(cast.unassigned_patient):
+        planning.set_anchor(
+            person=cast.unassigned_patient, purpose=Purpose.ALERT, about=("alert", uuid.uuid4()), anchor_at=DUE,
+            offsets=[{}], now=NOON,
+        )  # fmt: skip
+    claiming.claim(now=DUE)
+    token = uuid.uuid4()
+    (first,) = leases.lease(reminder_class=ReminderClass.SAFETY, most=10, token=token, before=DUE, now=DUE)
+    leases.release(ids=[first.id], token=token, try_at=DUE, now=DUE)
+    dispatch.deliver(now=DUE)
+    assert post.mails[0]["To"] == cast.unassigned_patient.email
+    assert len(post.mails) == 4
+
+
+def test_the_mail_channel_promises_what_smtp_can_keep():
+    assert (Email().at_once, Email().honours_key) == (1, False)
+
+
+def test_each_attempt_stays_in_the_ledger(cast, post):
+    claimed(cast.patient)
+    post.answer = "451 come again"
+    now = DUE
+    for _ in range(8):
+        dispatch.deliver(now=now)
+        now += timedelta(minutes=10)
+    with access.dispatching():
+        assert Delivery.objects.using("dispatch").filter(channel="email", status="failed").count() == 5
+    assert ledger(cast.patient)[0].status == "failed"

@@ -1,0 +1,165 @@
+"""Due reminders are claimed once, whoever looks, and an outage loses none and floods nobody."""
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+from django.db import connections
+
+from backend.accounts import access
+from backend.reminders import claiming, dispatch, planning
+from backend.reminders.models import Delivery, Purpose, Reminder, Rule, Status
+from tests.reminders.conftest import (
+    DUE,
+    EVENING,
+    NOON,
+    appointment,
+    check_in_rule,
+    deliveries,
+    door,
+    later,
+    ledger,
+    statuses,
+)
+
+
+def states(person):
+    return [(row.due_at - DUE, row.status) for row in ledger(person)]
+
+
+def test_a_claim_writes_the_delivery_and_the_next_occurrence(cast):
+    check_in_rule(cast.patient)
+    assert claiming.claim(now=later(seconds=-1)) == 0
+    assert claiming.claim(now=DUE) == 1
+    assert claiming.claim(now=DUE) == 0
+    assert states(cast.patient) == [(timedelta(0), "due"), (timedelta(days=1), "planned")]
+    assert statuses(cast.patient) == [("email", "pending"), ("inbox", "sent")]
+
+
+def test_two_beats_at_the_same_moment_claim_each_row_once(cast):
+    for person in (cast.patient, cast.other_patient, cast.unassigned_patient):
+        for hour in range(8):
+            check_in_rule(person, start=EVENING.replace(minute=hour))
+
+    def beat(_):
+        try:
+            return sum(claiming.claim(now=later(minutes=10)) for _ in range(5))
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as pool:
+        claimed = list(pool.map(beat, range(4)))
+    assert sum(claimed) == 24
+    with access.dispatching():
+        assert Delivery.objects.using("dispatch").count() == 48
+        assert Reminder.objects.using("dispatch").filter(status=Status.PLANNED).count() == 24
+
+
+def test_an_outage_of_three_days_yields_one_late_reminder_not_three(cast):
+    check_in_rule(cast.patient)
+    claiming.claim(now=later(days=3, minutes=5))
+    assert states(cast.patient) == [(timedelta(0), "expired"), (timedelta(days=4), "planned")]
+    assert ledger(cast.patient)[0].reason == "window_closed"
+    assert deliveries(cast.patient) == []
+
+
+def test_a_late_reminder_still_goes_out_within_its_window(cast):
+    check_in_rule(cast.patient)
+    claiming.claim(now=later(minutes=149))
+    assert states(cast.patient)[0] == (timedelta(0), "due")
+
+
+def test_without_another_channel_the_inbox_is_all(cast):
+    with door(cast.patient):
+        cast.patient.channels = []
+        cast.patient.save(update_fields=["channels"])
+    check_in_rule(cast.patient)
+    claiming.claim(now=DUE)
+    assert states(cast.patient)[0] == (timedelta(0), "sent")
+    assert statuses(cast.patient) == [("inbox", "sent")]
+
+
+def test_a_rule_that_throws_does_not_stop_the_others(cast):
+    broken = check_in_rule(cast.patient)
+    check_in_rule(cast.other_patient)
+    with door(cast.patient):
+        Rule.objects.filter(id=broken.id).update(rrule="FREQ=NEVER")
+    assert claiming.claim(now=DUE) == 2
+    assert states(cast.other_patient)[0] == (timedelta(0), "due")
+    (row,) = ledger(cast.patient)
+    assert (row.status, row.send_at) == ("planned", later(hours=1))
+    with door(cast.patient):
+        Rule.objects.filter(id=broken.id).update(rrule="FREQ=DAILY")
+    claiming.claim(now=later(hours=1))
+    assert states(cast.patient) == [(timedelta(0), "due"), (timedelta(days=1), "planned")]
+
+
+def test_a_rule_that_is_being_edited_is_left_for_the_next_tick(cast):
+    rule = check_in_rule(cast.patient)
+    with ThreadPoolExecutor(1) as pool, door(cast.patient):
+        planning.end_rule(rule_id=rule.id, person_id=cast.patient.id, now=NOON)
+        assert pool.submit(_claim_elsewhere).result() == 0
+    assert claiming.claim(now=DUE) == 0
+    assert [row.status for row in ledger(cast.patient)] == ["skipped"]
+
+
+def _claim_elsewhere():
+    try:
+        return claiming.claim(now=DUE)
+    finally:
+        connections.close_all()
+
+
+def test_what_an_edit_took_away_is_planned_again_when_the_series_comes_to_it(cast):
+    rule = check_in_rule(cast.patient)
+    with door(cast.patient):
+        planning.set_rule(
+            id=rule.id, person=cast.patient, purpose=Purpose.CHECK_IN, rrule="FREQ=DAILY;BYHOUR=15,21",
+            start=EVENING.replace(hour=12), now=NOON,
+        )  # fmt: skip
+    assert states(cast.patient) == [(timedelta(hours=-6), "planned"), (timedelta(0), "skipped")]
+    claiming.claim(now=later(hours=-6))
+    assert states(cast.patient) == [(timedelta(hours=-6), "due"), (timedelta(0), "planned")]
+
+
+def test_the_dispatchers_changes_get_numbers_that_go_on_where_the_patients_own_stopped(cast):
+    check_in_rule(cast.patient)
+    dispatch.tick(now=DUE)
+    due, planned = ledger(cast.patient)
+    assert (due.version, due.change_number) == (1, 1)  # that it is due is an inner state
+    assert (planned.version, planned.change_number) == (1, 2)
+
+
+def test_a_patient_who_is_just_writing_holds_up_nobody(cast):
+    check_in_rule(cast.patient)
+    check_in_rule(cast.other_patient)
+    claiming.claim(now=DUE)
+    with ThreadPoolExecutor(1) as pool, door(cast.patient):
+        planning.replan(cast.patient, now=DUE)
+        assert pool.submit(_number_elsewhere).result(timeout=5) == 1
+    assert dispatch.number() == 1
+    assert [row.change_number for row in ledger(cast.patient)] == [1, 2]
+
+
+def _number_elsewhere():
+    try:
+        return dispatch.number()
+    finally:
+        connections.close_all()
+
+
+def test_the_dispatcher_sees_reminders_of_all_clinics_and_no_person(cast):
+    check_in_rule(cast.patient)
+    check_in_rule(cast.outside_patient)
+    with access.dispatching(), connections["dispatch"].cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM reminders_reminder")
+        assert cursor.fetchone() == (2,)
+        cursor.execute("SELECT has_table_privilege('accounts_person', 'SELECT')")
+        assert cursor.fetchone() == (False,)
+
+
+def test_the_two_hour_reminder_of_an_appointment_is_due_two_hours_before(cast):
+    appointment(cast.patient, later(hours=2), about=("occurrence", uuid.uuid4()))
+    assert claiming.claim(now=later(seconds=-1)) == 0
+    assert claiming.claim(now=DUE) == 1
+    assert [(row.status, row.reason) for row in ledger(cast.patient)] == [("skipped", "made_later"), ("due", "")]
