@@ -102,7 +102,7 @@ def spare_uid(local: Path) -> int:
     first = int(mark_of(local), 16) % len(SPARE_UIDS)
     for uid in [*SPARE_UIDS[first:], *SPARE_UIDS[:first]]:
         if uid not in taken:
-            return uid
+            return int(uid)
     raise CannotStart("no spare uid is left for the servers: start as a user other than root")
 
 
@@ -220,12 +220,27 @@ def lock(path: Path, kind: int) -> int | None:
     return handle
 
 
+def in_use(local: Path) -> bool:
+    """Whether somebody uses the servers: holds `users` shared, which the stopping keeper does not."""
+    shared = lock(local / "users", fcntl.LOCK_SH | fcntl.LOCK_NB)
+    if shared is None:
+        return False
+    os.close(shared)
+    alone = lock(local / "users", fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if alone is None:
+        return True
+    os.close(alone)
+    return False
+
+
 def remove(local: Path) -> list[Path]:
     """Delete `.local/` and the servers' folder that it names; answers what was removed. Refuses while servers run."""
     if not local.is_dir():
         return []
     patience = time.monotonic() + STOPPING_SECONDS
-    while (held := lock(local / "keeper", fcntl.LOCK_EX | fcntl.LOCK_NB)) is None and time.monotonic() < patience:
+    while (held := lock(local / "keeper", fcntl.LOCK_EX | fcntl.LOCK_NB)) is None and not in_use(local):
+        if time.monotonic() > patience:
+            break
         time.sleep(0.05)
     if held is None:
         raise CannotStart("the servers of this clone run: end `make run` (or what uses them) first")

@@ -67,12 +67,12 @@ def start_keeper(local: Path, needs: Sequence[str]) -> str:
     if keeper.stdout is None:
         raise AssertionError
     with keeper.stdout as line:
-        return line.readline().decode().strip()
+        return str(line.readline(), errors="replace").strip()
 
 
 def alive(local: Path) -> bool:
     """Whether a keeper lives."""
-    handle = lock(local / "keeper", fcntl.LOCK_EX | fcntl.LOCK_NB)
+    handle = lock(local / "keeper", fcntl.LOCK_SH | fcntl.LOCK_NB)
     if handle is None:
         return True
     os.close(handle)
@@ -92,14 +92,7 @@ def state(local: Path) -> dict[str, int] | None:
 def wait_for_end(local: Path) -> None:
     """After the caller let go of its lock: return when the servers have stopped, or at once if others use them."""
     until = time.monotonic() + embedded.START_SECONDS
-    while alive(local) and time.monotonic() < until:
-        shared = lock(local / "users", fcntl.LOCK_SH | fcntl.LOCK_NB)
-        if shared is not None:
-            os.close(shared)
-            alone = lock(local / "users", fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if alone is None:
-                return
-            os.close(alone)
+    while alive(local) and not home.in_use(local) and time.monotonic() < until:
         time.sleep(0.05)
 
 

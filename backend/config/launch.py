@@ -86,7 +86,7 @@ def serve(supervisor: Supervisor, *, local: Path, port: int) -> None:
     from backend.config import setup
 
     first = finish(supervisor, supervisor.start("setup", lambda: setup.prepare(demo=True), once=True))
-    if supervisor.asked_to_stop:
+    if supervisor.asked_to_stop():
         return
     if first.code == setup.DISK_FULL:
         raise home.disk_full(local)
@@ -101,18 +101,18 @@ def serve(supervisor: Supervisor, *, local: Path, port: int) -> None:
     finish(supervisor, people)
     with os.fdopen(reading) as pipe:
         found = json.loads(pipe.read() or "{}")
-    if supervisor.asked_to_stop:
+    if supervisor.asked_to_stop():
         return
     if people.code != 0:
         raise CannotStart("the demo's sign-ins could not be made; the lines above say why")
     publish(local, people=found)
-    while not supervisor.asked_to_stop:
+    while not supervisor.asked_to_stop():
         supervisor.turn(1)
 
 
 def finish(supervisor: Supervisor, part: Part) -> Part:
     """Let the others run until this part has ended, or until somebody asks to stop."""
-    while part.code is None and not supervisor.asked_to_stop:
+    while part.code is None and not supervisor.asked_to_stop():
         supervisor.turn()
     return part
 
@@ -121,7 +121,7 @@ def wait_until_ready(supervisor: Supervisor, *, port: int) -> None:
     """Return when /readyz says that database, worker and beat are well."""
     until = time.monotonic() + READY_SECONDS
     said = "web does not answer"
-    while not supervisor.asked_to_stop:
+    while not supervisor.asked_to_stop():
         supervisor.turn(0.05)
         ready, said = readiness(port, before=said)
         if ready:

@@ -49,7 +49,7 @@ def web() -> None:
     """The HTTP server: granian, WEB_WORKERS processes of WEB_THREADS threads, on WEB_HOST and PORT."""
     load()  # before granian forks its workers, which then share the program's memory
     processes.forks_end_with_this()
-    from granian import Granian  # type: ignore[attr-defined]
+    from granian import Granian
     from granian.constants import Interfaces
 
     Granian(
@@ -67,7 +67,7 @@ def web() -> None:
 
 def worker() -> None:
     """The Celery worker. It asks no other worker anything at its start (no mingle, no gossip), so it is up at once."""
-    from celery.platforms import SecurityWarning
+    from celery.exceptions import SecurityWarning
     from celery.signals import worker_ready
 
     from backend.config.celery import app

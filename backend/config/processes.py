@@ -3,9 +3,9 @@
 import contextlib
 import ctypes
 import os
+import platform
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +14,8 @@ from typing import IO
 from backend.config import home
 
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
-_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+LINUX: bool = platform.system() == "Linux"
+_libc = ctypes.CDLL(None, use_errno=True) if LINUX else None
 
 
 def spawn(
@@ -86,7 +87,7 @@ def stop(child: subprocess.Popen[bytes], *, by: Sequence[tuple[signal.Signals, f
 def birth(pid: int) -> str:
     """When that process began, in the system's own words; with the pid it names one process. Empty if there is none."""
     stat = Path(f"/proc/{pid}/stat")
-    if sys.platform == "linux":
+    if LINUX:
         try:
             fields = stat.read_text().rpartition(")")[2].split()
         except OSError:

@@ -42,7 +42,7 @@ class Supervisor:
 
     def __init__(self, *, record: Path, close_in_children: list[int]) -> None:
         self.parts: dict[str, Part] = {}
-        self.asked_to_stop = False
+        self._asked = False
         self._record = record
         self._close = close_in_children
         self._selector = selectors.DefaultSelector()
@@ -56,7 +56,11 @@ class Supervisor:
             signal.signal(number, self._ask)
 
     def _ask(self, _number: int, _frame: FrameType | None) -> None:
-        self.asked_to_stop = True
+        self._asked = True
+
+    def asked_to_stop(self) -> bool:
+        """Whether Ctrl-C or SIGTERM came."""
+        return self._asked
 
     def start(self, name: str, target: Callable[[], None], *, once: bool = False) -> Part:
         """Fork a child that runs `target`; unless `once`, it is started again whenever it ends."""
@@ -149,7 +153,7 @@ class Supervisor:
             os.killpg(part.pid, signal.SIGKILL)  # what a killed part left in its group
         while part.pipe >= 0 and self._print(part):
             continue
-        if part.once or self.asked_to_stop:
+        if part.once or self._asked:
             return
         part.quick_ends = part.quick_ends + 1 if time.monotonic() - part.started < STEADY_SECONDS else 1
         if part.quick_ends >= MAX_QUICK_ENDS:
@@ -163,16 +167,16 @@ class Supervisor:
 
     def stop_all(self, *, order: list[str]) -> None:
         """End the parts, all told at once and waited for in that order; a second Ctrl-C or ten seconds kill them."""
-        self.asked_to_stop = True
+        self._asked = True
         alive = [self.parts[name] for name in order if name in self.parts and self.parts[name].code is None]
         alive += [part for part in self.parts.values() if part.code is None and part not in alive]
         for part in alive:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(part.pid, signal.SIGTERM)
-        self.asked_to_stop = False
+        self._asked = False
         until = time.monotonic() + 10
         while any(part.code is None for part in alive):
-            if self.asked_to_stop or time.monotonic() > until:
+            if self._asked or time.monotonic() > until:
                 for part in alive:
                     with contextlib.suppress(ProcessLookupError, PermissionError):
                         os.killpg(part.pid, signal.SIGKILL)

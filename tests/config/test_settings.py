@@ -1,0 +1,88 @@
+"""Every setting is described, and every description is of a setting that exists."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.config import clones
+
+ROOT = Path(__file__).resolve().parents[2]
+READS = re.compile(
+    r"""(?:env(?:\.[a-z_]+)?|flag|database|setting|address|os\.environ\.get|os\.environ\.setdefault)\(\s*"([A-Z][A-Z0-9_]+)\""""
+)
+NOT_OURS = {"PATH", "DJANGO_SETTINGS_MODULE"}
+
+
+def read_by_the_program() -> set[str]:
+    """The keys that any file of the program reads from the environment."""
+    found: set[str] = set()
+    for path in [*(ROOT / "backend").rglob("*.py")]:
+        found |= set(READS.findall(path.read_text()))
+    return {key.removesuffix("_FILE") for key in found - NOT_OURS}
+
+
+def described() -> set[str]:
+    """The settings in the tables of docs/settings.md."""
+    return set(re.findall(r"^\| `([A-Z0-9_]+)`", (ROOT / "docs" / "settings.md").read_text(), re.MULTILINE))
+
+
+def test_every_setting_that_is_read_is_described() -> None:
+    keys = read_by_the_program()
+    assert {"DATABASE_URL", "SECRET_KEY", "PORT", "DEMO", "WEB_HOST"} <= keys
+    assert keys - described() == set()
+
+
+def test_every_setting_that_is_described_is_read_somewhere() -> None:
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
+    sources = "".join(path.read_text() for path in (ROOT / "backend").rglob("*.py"))
+    for key in described():
+        assert f'"{key}"' in sources or f'"{key}"' in tests, key
+
+
+def test_compose_sets_only_what_is_described() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    for name in ("web", "worker", "beat", "migrate"):
+        keys = {key.removesuffix("_FILE") for key in services[name]["environment"]}
+        assert keys <= described()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "word"),
+    [
+        ({"SECRET_KEY": "short"}, "SECRET_KEY"),
+        ({"DEBUG": "yes"}, "DEBUG must be True or False"),
+        ({"BASE_URL": "http://aftercare.example.org"}, "https"),
+        ({"BASE_URL": "https://aftercare.example.org", "DEMO": "True"}, "DEMO"),
+        ({"RATE_LIMITS": "off"}, "RATE_LIMITS"),
+    ],
+)
+def test_an_unsafe_value_stops_the_start(tmp_path: Path, wrong: dict[str, str], word: str) -> None:
+    safe = dict.fromkeys(clones.OWN[:3], "postgresql://a:b@127.0.0.1:1/c") | {"SECRET_KEY": "x" * 40}
+    done = subprocess.run(
+        [sys.executable, "-c", "import backend.config.settings"],
+        cwd=ROOT,
+        env=clones.environment(tmp_path, **(safe | wrong)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert word in done.stderr.strip().splitlines()[-1]
+
+
+def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("k" * 40 + "\n")
+    safe = dict.fromkeys(clones.OWN[:3], "postgresql://a:b@127.0.0.1:1/c")
+    done = subprocess.run(
+        [sys.executable, "-c", "from backend.config import settings; print(settings.SECRET_KEY)"],
+        cwd=ROOT,
+        env=clones.environment(tmp_path, **safe, SECRET_KEY_FILE=str(tmp_path / "key")),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "k" * 40, done.stderr
