@@ -24,7 +24,7 @@ WITH picked AS (
   WHERE status = 'pending' AND reminder_class = %(class)s AND try_at <= %(before)s
   ORDER BY try_at LIMIT %(most)s FOR UPDATE SKIP LOCKED)
 UPDATE reminders_delivery d
-SET status = 'leased', lease_token = %(token)s, leased_until = %(until)s, changed_at = %(now)s
+SET status = 'leased', lease_token = %(token)s, lease_ends_at = %(until)s, changed_at = %(now)s
 FROM picked WHERE d.id = picked.id
 RETURNING d.id, d.reminder_id, d.channel, d.attempt
 """
@@ -41,12 +41,12 @@ ORDER BY r.id FOR NO KEY UPDATE OF r
 """
 
 _START = """
-UPDATE reminders_delivery SET status = 'sending', leased_until = %(until)s, changed_at = %(now)s
+UPDATE reminders_delivery SET status = 'sending', lease_ends_at = %(until)s, changed_at = %(now)s
 WHERE id = ANY(%(ids)s) AND status = 'leased' AND lease_token = %(token)s RETURNING id
 """
 
 _WITHDRAW = """
-UPDATE reminders_delivery SET status = 'failed', error = %(error)s, lease_token = NULL, leased_until = NULL,
+UPDATE reminders_delivery SET status = 'failed', error = %(error)s, lease_token = NULL, lease_ends_at = NULL,
   changed_at = %(now)s
 WHERE id = ANY(%(ids)s) AND lease_token = %(token)s
 """
@@ -57,21 +57,21 @@ FROM reminders_delivery d WHERE d.id = ANY(%(ids)s) AND r.id = d.reminder_id AND
 """
 
 _RELEASE = """
-UPDATE reminders_delivery SET status = 'pending', try_at = %(try_at)s, lease_token = NULL, leased_until = NULL,
+UPDATE reminders_delivery SET status = 'pending', try_at = %(try_at)s, lease_token = NULL, lease_ends_at = NULL,
   error = %(error)s, changed_at = %(now)s
 WHERE id = ANY(%(ids)s) AND lease_token = %(token)s AND status = ANY(%(held)s)
 """
 
 _RECOVER = """
-UPDATE reminders_delivery SET status = 'pending', lease_token = NULL, leased_until = NULL, changed_at = %(now)s
-WHERE leased_until < %(now)s AND (status = 'leased' OR (status = 'sending' AND channel = ANY(%(resent)s)))
+UPDATE reminders_delivery SET status = 'pending', lease_token = NULL, lease_ends_at = NULL, changed_at = %(now)s
+WHERE lease_ends_at < %(now)s AND (status = 'leased' OR (status = 'sending' AND channel = ANY(%(resent)s)))
 """
 
 # The token stays: should the one who sent it come back after all, its word still counts.
 _PARK = """
 WITH parked AS (
   UPDATE reminders_delivery SET status = 'unknown', error = 'lease expired', changed_at = %(now)s
-  WHERE leased_until < %(now)s AND status = 'sending' RETURNING reminder_id)
+  WHERE lease_ends_at < %(now)s AND status = 'sending' RETURNING reminder_id)
 UPDATE reminders_reminder r SET status = 'sent', reason = 'unconfirmed', sent_at = coalesce(r.sent_at, %(now)s),
   change_number = NULL, updated_at = %(now)s
 FROM parked WHERE r.id = parked.reminder_id AND r.status = 'due'

@@ -173,7 +173,7 @@ class Delivery(models.Model):
     status = models.CharField(max_length=12, choices=DeliveryStatus, default=DeliveryStatus.PENDING)
     try_at = models.DateTimeField(help_text="Not before this; later attempts wait.")
     lease_token = models.UUIDField(null=True, blank=True, help_text="Whoever cannot show it has lost the lease.")
-    leased_until = models.DateTimeField(null=True, blank=True)
+    lease_ends_at = models.DateTimeField(null=True, blank=True)
     error = models.CharField(max_length=200, blank=True, default="")
     created_at = models.DateTimeField()
     changed_at = models.DateTimeField()
@@ -184,7 +184,7 @@ class Delivery(models.Model):
             models.CheckConstraint(condition=Q(status__in=DeliveryStatus.values), name="delivery_status_known"),
             models.CheckConstraint(
                 condition=~Q(status__in=[DeliveryStatus.LEASED, DeliveryStatus.SENDING])
-                | Q(lease_token__isnull=False, leased_until__isnull=False),
+                | Q(lease_token__isnull=False, lease_ends_at__isnull=False),
                 name="delivery_in_hand_has_a_lease",
             ),
         ]
@@ -195,7 +195,7 @@ class Delivery(models.Model):
                 name="delivery_to_lease",
             ),
             models.Index(
-                fields=["leased_until"],
+                fields=["lease_ends_at"],
                 condition=Q(status__in=[DeliveryStatus.LEASED, DeliveryStatus.SENDING]),
                 name="delivery_lease_to_expire",
             ),

@@ -18,7 +18,7 @@ Result = tuple[Leased, Started, Outcome]
 
 # `unknown` too: a worker that was only slow may still say what became of it.
 _DELIVERY = """
-UPDATE reminders_delivery SET status = %(status)s, error = %(error)s, lease_token = NULL, leased_until = NULL,
+UPDATE reminders_delivery SET status = %(status)s, error = %(error)s, lease_token = NULL, lease_ends_at = NULL,
   changed_at = %(now)s
 WHERE id = ANY(%(ids)s) AND lease_token = %(token)s AND status IN ('sending', 'unknown')
 """

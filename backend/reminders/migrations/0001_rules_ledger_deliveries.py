@@ -89,7 +89,7 @@ class Migration(migrations.Migration):
                 ('status', models.CharField(choices=[('pending', 'Pending'), ('leased', 'Leased'), ('sending', 'Sending'), ('sent', 'Sent'), ('delivered', 'Delivered'), ('opened', 'Opened'), ('unknown', 'Unknown'), ('failed', 'Failed')], default='pending', max_length=12)),
                 ('try_at', models.DateTimeField(help_text='Not before this; later attempts wait.')),
                 ('lease_token', models.UUIDField(blank=True, help_text='Whoever cannot show it has lost the lease.', null=True)),
-                ('leased_until', models.DateTimeField(blank=True, null=True)),
+                ('lease_ends_at', models.DateTimeField(blank=True, null=True)),
                 ('error', models.CharField(blank=True, default='', max_length=200)),
                 ('created_at', models.DateTimeField()),
                 ('changed_at', models.DateTimeField()),
@@ -98,8 +98,8 @@ class Migration(migrations.Migration):
                 ('reminder', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='reminders.reminder')),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('status', 'pending')), fields=['reminder_class', 'try_at'], name='delivery_to_lease'), models.Index(condition=models.Q(('status__in', ['leased', 'sending'])), fields=['leased_until'], name='delivery_lease_to_expire'), models.Index(condition=models.Q(('status__in', ['unknown', 'failed'])), fields=['clinic', '-changed_at'], name='delivery_for_staff_to_see')],
-                'constraints': [models.UniqueConstraint(fields=('reminder', 'channel', 'attempt'), name='delivery_once_per_attempt'), models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'leased', 'sending', 'sent', 'delivered', 'opened', 'unknown', 'failed'])), name='delivery_status_known'), models.CheckConstraint(condition=models.Q(models.Q(('status__in', ['leased', 'sending']), _negated=True), models.Q(('lease_token__isnull', False), ('leased_until__isnull', False)), _connector='OR'), name='delivery_in_hand_has_a_lease')],
+                'indexes': [models.Index(condition=models.Q(('status', 'pending')), fields=['reminder_class', 'try_at'], name='delivery_to_lease'), models.Index(condition=models.Q(('status__in', ['leased', 'sending'])), fields=['lease_ends_at'], name='delivery_lease_to_expire'), models.Index(condition=models.Q(('status__in', ['unknown', 'failed'])), fields=['clinic', '-changed_at'], name='delivery_for_staff_to_see')],
+                'constraints': [models.UniqueConstraint(fields=('reminder', 'channel', 'attempt'), name='delivery_once_per_attempt'), models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'leased', 'sending', 'sent', 'delivered', 'opened', 'unknown', 'failed'])), name='delivery_status_known'), models.CheckConstraint(condition=models.Q(models.Q(('status__in', ['leased', 'sending']), _negated=True), models.Q(('lease_token__isnull', False), ('lease_ends_at__isnull', False)), _connector='OR'), name='delivery_in_hand_has_a_lease')],
             },
         ),
         migrations.AddIndex(
