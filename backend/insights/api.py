@@ -51,7 +51,7 @@ _TREND = OpenApiResponse(
 
 
 class _TrendDoor(DoorView):
-    def series(self, request: Request, record: Record) -> Series:
+    def series(self, request: Request, record: Record, *, answers: bool = False) -> Series:
         """The series that the request asks for. Raises a 400 problem that names the parameter."""
         queries.refuse_unknown(request, {"days", "since", "until"})
         try:
@@ -63,7 +63,9 @@ class _TrendDoor(DoorView):
             )
         except BadSpan as bad:
             raise problems.invalid(FieldError(bad.field, bad.code, bad.detail)) from None
-        return trends.series_of(patient_id=record.patient.id, zones=record.zones, span=span, now=self.now)
+        return trends.series_of(
+            patient_id=record.patient.id, zones=record.zones, span=span, now=self.now, answers=answers
+        )
 
 
 class OwnTrend(_TrendDoor):
@@ -103,8 +105,8 @@ class PatientTrendPicture(_TrendDoor):
     )
     def get(self, request: Request, id: uuid.UUID) -> Response:
         """The chart of the patient's page as one SVG file."""
-        drawn = chart.draw(self.series(request, access.open_record(self.actor, id)), ident="trend", paint=LIGHT)
-        return Response(drawn.encode())
+        series = self.series(request, access.open_record(self.actor, id), answers=True)
+        return Response(chart.draw(series, ident="trend", paint=LIGHT).encode())
 
 
 def _data(series: Series) -> Response:

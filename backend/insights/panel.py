@@ -6,7 +6,6 @@ Nothing is kept: the rows come from the logs and sessions themselves, and what d
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import orjson
 from django.db import connection
@@ -25,13 +24,13 @@ COMING_DAYS = 60
 # Each patient's calendar is that of the own zones; patients who share one share its boundaries.
 _SEEN = """
 WITH who AS (SELECT * FROM unnest(%(patients)s::uuid[], %(keys)s::int[]) AS w (patient, key)),
-     calendars AS (
-        SELECT key::int, starts::timestamptz[], starts[1]::timestamptz AS opens,
-            starts[array_upper(starts, 1)]::timestamptz AS closes
-        FROM (SELECT key, ARRAY(SELECT json_array_elements_text(value)::timestamptz) AS starts
-              FROM json_each(%(calendars)s::json)) AS given
-     )
-SELECT patient, moods.told::text, latest.felt_at, latest.mood, held.told::text, use.substance, use.day
+     given AS MATERIALIZED (
+        SELECT key::int, ARRAY(SELECT json_array_elements_text(value)::timestamptz) AS starts
+        FROM json_each(%(calendars)s::json)),
+     calendars AS MATERIALIZED (
+        SELECT key, starts, starts[1] AS opens, starts[array_upper(starts, 1)] AS closes FROM given)
+SELECT patient, moods.told::text, latest.felt_at, latest.mood, held.count, held.lately::text, held.last_at, held.route,
+    use.substance, use.day
 FROM who JOIN calendars USING (key)
 LEFT JOIN LATERAL (
     SELECT json_build_array(array_agg(day), array_agg(total), array_agg(count)) AS told FROM (
@@ -44,7 +43,8 @@ LEFT JOIN LATERAL (
     WHERE patient_id = patient AND deleted_at IS NULL AND felt_at < closes ORDER BY felt_at DESC LIMIT 1
 ) AS latest ON true
 LEFT JOIN LATERAL (
-    SELECT json_agg(json_build_array(date_part('epoch', started_at), route) ORDER BY started_at) AS told
+    SELECT count(*) AS count, max(started_at) AS last_at, (array_agg(route ORDER BY started_at DESC))[1] AS route,
+        to_json(array_agg(width_bucket(started_at, starts) - 1) FILTER (WHERE started_at >= opens)) AS lately
     FROM treatment_session
     WHERE patient_id = patient AND deleted_at IS NULL AND started_at <= %(now)s AND status <> 'cancelled'
 ) AS held ON true
@@ -114,8 +114,8 @@ def rows(*, patients: QuerySet[Person], clinic_id: uuid.UUID, reader: Person, no
                 zone=calendar.zone_at(zones=history, at=now),
                 glance=glance,
                 standing=attention.standing(glance, now=now, zone=reader.time_zone),
-                sessions_held=len(told.sessions),
-                route=words.route(told.sessions[-1][1]) if told.sessions else None,
+                sessions_held=told.sessions,
+                route=words.route(told.route) if told.route else None,
                 last_at=told.felt_at,
             )
         )
@@ -154,10 +154,15 @@ def coming(
 
 
 class _Told(Struct, frozen=True):
+    """What the database says of one patient; days are positions from the first boundary of the window."""
+
     moods: Mapping[int, tuple[int, int]]
     felt_at: datetime | None
     mood: int | None
-    sessions: Sequence[tuple[datetime, str]]
+    sessions: int
+    session_days: Sequence[int]
+    session_at: datetime | None
+    route: str | None
     use: tuple[str, date] | None
 
 
@@ -190,15 +195,25 @@ def _seen(*, people: Sequence[Person], zones: Mapping[uuid.UUID, ZoneHistory], n
 
 
 def _told(
-    moods: str, felt_at: datetime | None, mood: int | None, held: str | None, substance: str | None, day: date | None
+    moods: str,
+    felt_at: datetime | None,
+    mood: int | None,
+    sessions: int,
+    lately: str | None,
+    session_at: datetime | None,
+    route: str | None,
+    substance: str | None,
+    day: date | None,
 ) -> _Told:
     days, totals, counts = orjson.loads(moods)
-    sessions: list[Any] = orjson.loads(held) if held else []
     return _Told(
         moods={at: (total, count) for at, total, count in zip(days or (), totals or (), counts or (), strict=True)},
         felt_at=felt_at,
         mood=mood,
-        sessions=[(datetime.fromtimestamp(epoch, UTC), route) for epoch, route in sessions],
+        sessions=sessions,
+        session_days=orjson.loads(lately) if lately else (),
+        session_at=session_at,
+        route=route,
         use=(substance, day) if substance is not None and day is not None else None,
     )
 
@@ -210,18 +225,16 @@ def _glance(told: _Told, *, history: ZoneHistory, visits: Sequence[Coming], now:
     answers = [0] * (len(starts) - 1)
     for at, (total, count) in told.moods.items():
         means[at], answers[at] = total / count, count
-    session_on = [calendar.day_of(zones=history, at=at) for at, _ in told.sessions]
-    since = today - timedelta(days=WINDOW_DAYS - 1)
     return Glance(
         today=today,
         means=means[lead:],
         answers=answers[lead:],
         means_7d=rolling_means(means)[lead:],
-        session_days=frozenset((on - since).days for on in session_on if on >= since),
+        session_days=frozenset(at - lead for at in told.session_days if at >= lead),
         last_at=told.felt_at,
         last_on=calendar.day_of(zones=history, at=told.felt_at) if told.felt_at else None,
         last_mood=told.mood,
-        last_session_on=session_on[-1] if session_on else None,
+        last_session_on=calendar.day_of(zones=history, at=told.session_at) if told.session_at else None,
         last_use=told.use,
         visits=[Visit(visit.kind, visit.at, visit.move_asked, visit.mine) for visit in visits],
     )

@@ -6,7 +6,7 @@ row for each entry.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -17,6 +17,8 @@ from backend.insights import days as calendar
 from backend.insights.days import Span, ZoneHistory
 from backend.insights.series import (
     MEAN_WINDOW_DAYS,
+    NEAR_SESSION,
+    Answer,
     Exercise,
     Marker,
     Nutrition,
@@ -28,20 +30,45 @@ from backend.insights.series import (
 
 _LEAD_DAYS = MEAN_WINDOW_DAYS - 1
 
-# Each branch answers one row: its name and a JSON array. Days are counted from 0 at the first boundary.
+# Each branch answers one row: its name and JSON. Days are counted from 0 at the first boundary.
 # A night, or a day's food, has one value: the patient's own entry before an imported one, the newest before the older.
-_TREND = """
+_GIVEN = """
 WITH given AS (
     SELECT %(patient)s::uuid AS patient, %(starts)s::timestamptz[] AS starts, %(first_day)s::date AS first_day)
-SELECT 'check_ins', (
+"""
+
+_BY_DAY = """
+SELECT 'moods', (
+    SELECT json_build_array(array_agg(day), array_agg(total), array_agg(count)) FROM (
+        SELECT width_bucket(felt_at, starts) - 1 AS day, sum(mood) AS total, count(*) AS count
+        FROM given JOIN aftercare_moodcheckin ON patient_id = patient AND deleted_at IS NULL
+        WHERE felt_at >= %(opens)s AND felt_at < %(closes)s GROUP BY 1
+    ) AS rows)::text
+"""
+
+_ONE_BY_ONE = """
+SELECT 'answers', (
     SELECT json_build_array(array_agg(day), array_agg(epoch), array_agg(mood)) FROM (
         SELECT width_bucket(felt_at, starts) - 1 AS day, date_part('epoch', felt_at) AS epoch, mood
         FROM given JOIN aftercare_moodcheckin ON patient_id = patient AND deleted_at IS NULL
         WHERE felt_at >= %(opens)s AND felt_at < %(closes)s ORDER BY felt_at
     ) AS rows)::text
-UNION ALL SELECT 'first', (
-    SELECT date_part('epoch', min(felt_at)) FROM given JOIN aftercare_moodcheckin
-    ON patient_id = patient AND deleted_at IS NULL)::text
+"""
+
+_REST = """
+UNION ALL SELECT 'near', (
+    SELECT json_build_array(array_agg(width_bucket(felt_at, starts) - 1), array_agg(date_part('epoch', felt_at)))
+    FROM given JOIN treatment_session AS s ON s.patient_id = patient AND s.deleted_at IS NULL
+        AND started_at < %(closes)s AND started_at > %(opens)s - %(near)s AND status <> 'cancelled'
+    JOIN aftercare_moodcheckin AS m ON m.patient_id = patient AND m.deleted_at IS NULL
+        AND felt_at >= started_at AND felt_at < started_at + %(near)s
+    WHERE felt_at >= %(opens)s AND felt_at < %(closes)s)::text
+UNION ALL SELECT 'ends', json_build_array(
+    (SELECT date_part('epoch', felt_at) FROM aftercare_moodcheckin
+     WHERE patient_id = %(patient)s AND deleted_at IS NULL ORDER BY felt_at LIMIT 1),
+    (SELECT date_part('epoch', felt_at) FROM aftercare_moodcheckin
+     WHERE patient_id = %(patient)s AND deleted_at IS NULL AND felt_at < %(closes)s
+     ORDER BY felt_at DESC LIMIT 1))::text
 UNION ALL SELECT 'exercise', (
     SELECT json_build_array(array_agg(day), array_agg(minutes)) FROM (
         SELECT width_bucket(started_at, starts) - 1 AS day, sum(minutes) AS minutes
@@ -79,8 +106,8 @@ UNION ALL SELECT 'sessions', (
 """
 
 
-def series_of(*, patient_id: uuid.UUID, zones: ZoneHistory, span: Span, now: datetime) -> Series:
-    """The series of a patient's days. The caller has opened the record."""
+def series_of(*, patient_id: uuid.UUID, zones: ZoneHistory, span: Span, now: datetime, answers: bool) -> Series:
+    """The series of a patient's days, with each answer by itself where `answers`. The caller has opened the record."""
     since = span.since - timedelta(days=_LEAD_DAYS)
     starts = calendar.day_starts(zones=zones, since=since, until=span.until)
     return build(
@@ -90,16 +117,16 @@ def series_of(*, patient_id: uuid.UUID, zones: ZoneHistory, span: Span, now: dat
         until=span.until,
         starts=starts,
         lead_days=_LEAD_DAYS,
-        readings=read(patient_id=patient_id, starts=starts, since=since, until=span.until),
+        readings=read(patient_id=patient_id, starts=starts, since=since, until=span.until, answers=answers),
         now=now,
     )
 
 
-def read(*, patient_id: uuid.UUID, starts: Sequence[datetime], since: date, until: date) -> Readings:
+def read(*, patient_id: uuid.UUID, starts: Sequence[datetime], since: date, until: date, answers: bool) -> Readings:
     """What the database holds of the patient's days from `since` to before `until`, whose boundaries are `starts`."""
     with connection.cursor() as cursor:
         cursor.execute(
-            _TREND,
+            _GIVEN + (_ONE_BY_ONE if answers else _BY_DAY) + _REST,
             {
                 "patient": patient_id,
                 "starts": list(starts),
@@ -107,19 +134,28 @@ def read(*, patient_id: uuid.UUID, starts: Sequence[datetime], since: date, unti
                 "closes": starts[-1],
                 "first_day": since,
                 "last_day": until,
+                "near": NEAR_SESSION,
             },
         )
         told: dict[str, Any] = {name: orjson.loads(text) if text else [] for name, text in cursor.fetchall()}
+    near = _rows(told["near"])
+    one_by_one = _answers(told.get("answers", ()), near={epoch for _, epoch in near})
+    moods = {day: (sum(answer.mood for answer in said), len(said)) for day, said in one_by_one.items()}
+    moods.update((day, (total, count)) for day, total, count in _rows(told.get("moods", ())))
     used, abstained = _substances(told["substances"])
+    first_at, last_at = (None if epoch is None else datetime.fromtimestamp(epoch, UTC) for epoch in told["ends"])
     return Readings(
-        check_ins=_by_day(told["check_ins"]),
+        moods=moods,
+        answers=one_by_one,
+        near_days=frozenset(day for day, _ in near),
         exercise={day: Exercise(minutes) for day, minutes in _rows(told["exercise"])},
         sleep={day: Sleep(minutes, quality) for day, minutes, quality in _rows(told["sleep"])},
         nutrition={day: Nutrition(*values) for day, *values in _rows(told["nutrition"])},
         used=used,
         abstained=abstained,
         sessions=[_session(*row) for row in told["sessions"]],
-        first_at=datetime.fromtimestamp(told["first"], UTC) if told["first"] else None,
+        first_at=first_at,
+        last_at=last_at,
     )
 
 
@@ -128,10 +164,10 @@ def _rows(columns: Sequence[Sequence[Any] | None]) -> list[tuple[Any, ...]]:
     return list(zip(*columns, strict=True)) if columns and columns[0] is not None else []
 
 
-def _by_day(columns: Sequence[Sequence[Any]]) -> dict[int, list[tuple[datetime, int]]]:
-    days: dict[int, list[tuple[datetime, int]]] = {}
+def _answers(columns: Sequence[Sequence[Any] | None], *, near: Container[float]) -> dict[int, list[Answer]]:
+    days: dict[int, list[Answer]] = {}
     for day, epoch, mood in _rows(columns):
-        days.setdefault(day, []).append((datetime.fromtimestamp(epoch, UTC), mood))
+        days.setdefault(day, []).append(Answer(mood, epoch in near))
     return days
 
 

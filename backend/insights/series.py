@@ -19,7 +19,8 @@ MEAN_NEEDS_DAYS = 4
 # silence that reaches into it begins 48 hours after the last check-in and not at midnight.
 SILENCE_FROM_DAYS = 2
 SILENCE_FROM = timedelta(hours=48)
-# API.md, 'Trend': check-ins from a session's start to 24 h after it are marked and left out of baselines.
+# API.md, 'Trend': check-ins from a session's start to 24 h after it are marked and left out of baselines; whoever reads
+# them from the database marks them.
 NEAR_SESSION = timedelta(hours=24)
 
 
@@ -114,7 +115,6 @@ class Trend(Struct, frozen=True):
 class Answer(NamedTuple):
     """One check-in. A tuple, since a trend holds thousands."""
 
-    at: datetime
     mood: int
     near_session: bool
 
@@ -131,7 +131,10 @@ class Silence(NamedTuple):
 
 
 class Series(Struct, frozen=True):
-    """A trend with what only a picture needs: each answer, the silences, and the sessions before the range."""
+    """A trend with what only a picture needs: each answer, the silences, and the sessions before the range.
+
+    `answers` holds nothing where the readings were read without them.
+    """
 
     trend: Trend
     answers: tuple[tuple[Answer, ...], ...]
@@ -149,10 +152,14 @@ class Series(Struct, frozen=True):
 class Readings(Struct, frozen=True):
     """What the database holds for a range, by position of the day counted from the first instant of `starts`.
 
-    `check_ins` are (instant, mood) in the order of time; `first_at` is the patient's first check-in ever.
+    `moods` are (sum, count) of a day's check-ins, `answers` the same one by one in the order of time, where they were
+    asked for. `near_days` are days with a check-in near a session. `first_at` and `last_at` are the patient's first
+    check-in ever and the last one before the end of the range.
     """
 
-    check_ins: Mapping[int, Sequence[tuple[datetime, int]]] = {}
+    moods: Mapping[int, tuple[int, int]] = {}
+    answers: Mapping[int, Sequence[Answer]] = {}
+    near_days: frozenset[int] = frozenset()
     sleep: Mapping[int, Sleep] = {}
     exercise: Mapping[int, Exercise] = {}
     nutrition: Mapping[int, Nutrition] = {}
@@ -161,19 +168,17 @@ class Readings(Struct, frozen=True):
     sessions: Sequence[Marker] = ()
     scores: Sequence[Score] = ()
     first_at: datetime | None = None
-
-
-def daily_means(answers: Sequence[Sequence[Answer]]) -> list[float | None]:
-    """The mean of each day's moods; None for a day without a check-in."""
-    return [sum(answer.mood for answer in day) / len(day) if day else None for day in answers]
+    last_at: datetime | None = None
 
 
 def rolling_means(means: Sequence[float | None]) -> list[float | None]:
     """For each day the mean of the daily means of it and the six before, from at least four of the seven."""
     rolled: list[float | None] = []
-    for position in range(len(means)):
-        window = [m for m in means[max(0, position - MEAN_WINDOW_DAYS + 1) : position + 1] if m is not None]
-        rolled.append(sum(window) / len(window) if len(window) >= MEAN_NEEDS_DAYS else None)
+    for after in range(1, len(means) + 1):
+        window = means[max(0, after - MEAN_WINDOW_DAYS) : after]
+        told = len(window) - window.count(None)
+        # filter(None) drops silence and zeros alike; a zero adds nothing to the sum.
+        rolled.append(sum(filter(None, window)) / told if told >= MEAN_NEEDS_DAYS else None)
     return rolled
 
 
@@ -200,13 +205,6 @@ def is_silent(*, last_at: datetime | None, now: datetime) -> bool:
     return last_at is not None and now - last_at >= SILENCE_FROM
 
 
-def mark_near(check_ins: Sequence[tuple[datetime, int]], *, sessions: Sequence[datetime]) -> tuple[Answer, ...]:
-    """Each check-in with its mark: near when some session started at or less than 24 h before it."""
-    return tuple(
-        Answer(at, mood, any(start <= at < start + NEAR_SESSION for start in sessions)) for at, mood in check_ins
-    )
-
-
 def build(
     *,
     patient: UUID,
@@ -228,14 +226,23 @@ def build(
     if total != lead_days + (until - since).days:
         raise ValueError("starts must hold one instant for each day, those before the range, and a closing one")
     sessions = tuple(sorted((s for s in readings.sessions if s.at < starts[-1]), key=lambda marker: marker.at))
-    answers = _answers(total=total, starts=starts, readings=readings, sessions=sessions)
-    means = daily_means(answers)
+    told = [readings.moods.get(at) for at in range(total)]
+    means = [mood and mood[0] / mood[1] for mood in told]
     rolled = rolling_means(means)
     days = tuple(
-        _day(position, on=since + timedelta(days=position - lead_days), answers=answers[position], mean=means[position],
-             rolled=rolled[position], readings=readings)
-        for position in range(lead_days, total)
-    )  # fmt: skip
+        Day(
+            on=since + timedelta(days=at - lead_days),
+            mood=None if (mood := told[at]) is None else Mood(round(mood[0] / mood[1], 6), mood[1]),
+            mean_7d=None if (mean := rolled[at]) is None else round(mean, 6),
+            sleep=readings.sleep.get(at),
+            exercise=readings.exercise.get(at),
+            nutrition=readings.nutrition.get(at),
+            substances=readings.used.get(at, ()),
+            abstained=readings.abstained.get(at, ()),
+            near_session=at in readings.near_days,
+        )
+        for at in range(lead_days, total)
+    )
     trend = Trend(
         patient=patient,
         time_zone=time_zone,
@@ -248,60 +255,22 @@ def build(
     )
     return Series(
         trend=trend,
-        answers=tuple(answers[lead_days:]),
-        silences=_hushed(answers[lead_days:], starts=starts[lead_days:], first_at=readings.first_at, now=now),
+        answers=tuple(tuple(readings.answers.get(at, ())) for at in range(lead_days, total)),
+        silences=_hushed([mood is not None for mood in told[lead_days:]], starts[lead_days:], readings, now=now),
         sessions=sessions,
         starts=tuple(starts[lead_days:]),
     )
 
 
 def _hushed(
-    answers: Sequence[Sequence[Answer]], *, starts: Sequence[datetime], first_at: datetime | None, now: datetime
+    answered: Sequence[bool], starts: Sequence[datetime], readings: Readings, *, now: datetime
 ) -> tuple[Silence, ...]:
     """The silences of a range. Before the first check-in ever, and after now, nobody could have said anything."""
-    if first_at is None:
+    if readings.first_at is None:
         return ()
-    begins = max(bisect_right(starts, first_at) - 1, 0)
+    begins = max(bisect_right(starts, readings.first_at) - 1, 0)
     begun = bisect_right(starts, now, hi=len(starts) - 1)
-    last_at = next((day[-1].at for day in reversed(answers) if day), None)
-    running = begun < len(starts) and starts[begun] > now
-    silent_now = not running or last_at is None or is_silent(last_at=last_at, now=now)
-    found = silences([bool(day) for day in answers[begins:begun]], silent_now=silent_now)
+    running = starts[begun] > now
+    silent_now = not running or is_silent(last_at=readings.last_at, now=now)
+    found = silences(answered[begins:begun], silent_now=silent_now)
     return tuple(Silence(s.first + begins, s.last + begins) for s in found)
-
-
-def _answers(
-    *, total: int, starts: Sequence[datetime], readings: Readings, sessions: Sequence[Marker]
-) -> list[tuple[Answer, ...]]:
-    """The check-ins of each day. A session is asked about only for the days that its 24 h can touch."""
-    touched: dict[int, list[datetime]] = {}
-    session_at = [session.at for session in sessions if session.at + NEAR_SESSION > starts[0]]
-    if session_at:
-        for position in readings.check_ins:
-            opens, closes = starts[position], starts[position + 1]
-            near = [at for at in session_at if at < closes and at + NEAR_SESSION > opens]
-            if near:
-                touched[position] = near
-    return [mark_near(readings.check_ins.get(at, ()), sessions=touched.get(at, ())) for at in range(total)]
-
-
-def _day(
-    position: int,
-    *,
-    on: date,
-    answers: Sequence[Answer],
-    mean: float | None,
-    rolled: float | None,
-    readings: Readings,
-) -> Day:
-    return Day(
-        on=on,
-        mood=None if mean is None else Mood(round(mean, 6), len(answers)),
-        mean_7d=None if rolled is None else round(rolled, 6),
-        sleep=readings.sleep.get(position),
-        exercise=readings.exercise.get(position),
-        nutrition=readings.nutrition.get(position),
-        substances=readings.used.get(position, ()),
-        abstained=readings.abstained.get(position, ()),
-        near_session=any(answer.near_session for answer in answers),
-    )

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 from backend.insights.days import day_starts
-from backend.insights.series import Exercise, Marker, Readings, Series, Sleep, build
+from backend.insights.series import Answer, Exercise, Marker, Readings, Series, Sleep, build
 
 MUMBAI = [("Asia/Kolkata", datetime(1970, 1, 1, tzinfo=UTC))]
 TODAY = date(2026, 11, 24)
@@ -29,8 +29,11 @@ def series(*, days: int, silent: frozenset[int] | set[int] = frozenset(), sessio
         lead_days=LEAD,
         now=starts[-1] - timedelta(hours=2),
         readings=Readings(
-            first_at=starts[0] - timedelta(days=400),
-            check_ins={at: [(starts[at] + timedelta(hours=12), 2 + at % 7)] for at in spoken},
+            first_at=starts[0] - timedelta(days=400) if spoken else None,
+            last_at=starts[spoken[-1]] + timedelta(hours=12) if spoken else None,
+            moods={at: (2 + at % 7, 1) for at in spoken},
+            answers={at: [Answer(2 + at % 7, at - LEAD in sessions)] for at in spoken},
+            near_days=frozenset(at + LEAD for at in sessions),
             sleep={at: Sleep(420, 7) for at in spoken},
             exercise={at: Exercise(30) for at in spoken if at % 3 == 0},
             used={at: ("alcohol",) for at in spoken if at % 10 == 0},

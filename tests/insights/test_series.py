@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from backend.insights.days import day_starts
 from backend.insights.series import (
+    Answer,
     Exercise,
     Marker,
     Readings,
@@ -19,7 +20,6 @@ from backend.insights.series import (
     Silence,
     Sleep,
     build,
-    mark_near,
     rolling_means,
     silences,
 )
@@ -31,9 +31,13 @@ LEAD = 6
 
 
 def series(*, days: int, readings: Readings, now: datetime | None = None) -> Series:
-    """Seen after the range is over, unless `now` says otherwise; the first check-in is the first that the rows hold."""
-    first = min((at for day in readings.check_ins.values() for at, _ in day), default=None)
-    readings = msgspec.structs.replace(readings, first_at=readings.first_at or first)
+    """Seen after the range is over, unless `now` says otherwise; the ends are those of the rows, at noon."""
+    said = sorted(readings.moods)
+    readings = msgspec.structs.replace(
+        readings,
+        first_at=readings.first_at or (noon(said[0] - LEAD) if said else None),
+        last_at=noon(said[-1] - LEAD) if said else None,
+    )
     until = SINCE + timedelta(days=days)
     starts = day_starts(zones=ZONES, since=SINCE - timedelta(days=LEAD), until=until)
     return build(
@@ -48,10 +52,9 @@ def noon(position: int) -> datetime:
     return datetime(2026, 9, 1, 6, 30, tzinfo=UTC) + timedelta(days=position)
 
 
-def check_ins(moods: dict[int, list[int]]) -> dict[int, list[tuple[datetime, int]]]:
-    return {
-        at + LEAD: [(noon(at) + timedelta(minutes=n), mood) for n, mood in enumerate(day)] for at, day in moods.items()
-    }
+def moods(days: dict[int, list[int]]) -> dict[int, tuple[int, int]]:
+    """(sum, count) of the check-ins of each day, by position in the range."""
+    return {at + LEAD: (sum(day), len(day)) for at, day in days.items()}
 
 
 days_of_means = st.lists(st.none() | st.floats(0, 10), max_size=60)
@@ -97,36 +100,23 @@ def test_today_is_not_over_so_two_days_that_end_with_it_wait(answered: list[bool
 
 
 def test_a_silence_into_today_begins_48_hours_after_the_last_check_in() -> None:
-    readings = Readings(check_ins=check_ins({0: [6], 1: [6], 2: [6]}))
+    readings = Readings(moods=moods({0: [6], 1: [6], 2: [6]}))
     last = noon(2)
     for hours, expected in ((24, ()), (47, ()), (48, (Silence(3, 4),)), (60, (Silence(3, 4),))):
         assert series(days=5, readings=readings, now=last + timedelta(hours=hours)).silences == expected
 
 
 def test_before_the_first_check_in_ever_and_after_now_nobody_is_silent() -> None:
-    readings = Readings(check_ins=check_ins({10: [6], 14: [6]}))
+    readings = Readings(moods=moods({10: [6], 14: [6]}))
     assert series(days=40, readings=readings, now=noon(14)).silences == (Silence(11, 13),)
     assert series(days=40, readings=readings, now=noon(18)).silences == (Silence(11, 13), Silence(15, 18))
     assert series(days=40, readings=Readings()).silences == ()
-    known = Readings(check_ins=check_ins({10: [6]}), first_at=noon(-400))
+    known = Readings(moods=moods({10: [6]}), first_at=noon(-400))
     assert series(days=40, readings=known, now=noon(10)).silences == (Silence(0, 9),)
 
 
-@given(
-    moods=st.lists(st.integers(-3000, 3000), max_size=30, unique=True),
-    sessions=st.lists(st.integers(-3000, 3000), max_size=5),
-)
-def test_a_check_in_is_near_a_session_from_its_start_until_just_before_24_hours(
-    moods: list[int], sessions: list[int]
-) -> None:
-    at = [noon(0) + timedelta(minutes=m) for m in sessions]
-    marked = mark_near([(noon(0) + timedelta(minutes=m), 5) for m in sorted(moods)], sessions=at)
-    for answer, minute in zip(marked, sorted(moods), strict=True):
-        assert answer.near_session == any(0 <= minute - s < 24 * 60 for s in sessions)
-
-
 def test_every_day_of_the_range_is_there_and_silence_is_null() -> None:
-    built = series(days=5, readings=Readings(check_ins=check_ins({1: [4, 7]}), sleep={LEAD + 3: Sleep(420, 7)}))
+    built = series(days=5, readings=Readings(moods=moods({1: [4, 7]}), sleep={LEAD + 3: Sleep(420, 7)}))
     days = built.trend.days
     assert [day.on for day in days] == [SINCE + timedelta(days=n) for n in range(5)]
     assert [day.mood and (day.mood.mean, day.mood.count) for day in days] == [None, (5.5, 2), None, None, None]
@@ -137,36 +127,31 @@ def test_every_day_of_the_range_is_there_and_silence_is_null() -> None:
 
 
 def test_the_first_days_mean_knows_the_six_days_before_the_range() -> None:
-    moods = {at: [6] for at in range(-6, 0)}
-    built = series(days=3, readings=Readings(check_ins=check_ins(moods)))
+    built = series(days=3, readings=Readings(moods=moods({at: [6] for at in range(-6, 0)})))
     assert [day.mood for day in built.trend.days] == [None, None, None]
     assert [day.mean_7d for day in built.trend.days] == [6, 6, 6]
 
 
 def test_several_answers_a_day_weigh_as_one_day() -> None:
-    built = series(days=7, readings=Readings(check_ins=check_ins({0: [2, 2, 2, 2, 2, 2], 1: [8], 2: [8], 3: [8]})))
+    built = series(days=7, readings=Readings(moods=moods({0: [2, 2, 2, 2, 2, 2], 1: [8], 2: [8], 3: [8]})))
     assert built.trend.days[3].mean_7d == 6.5
 
 
-def test_a_session_before_the_range_marks_its_first_day_but_is_no_marker_of_it() -> None:
+def test_sessions_before_the_range_are_known_but_no_markers_of_it() -> None:
     before = Marker(kind="session", at=noon(0) - timedelta(hours=20), dose_mg=40)
     inside = Marker(kind="session", at=noon(2), dose_mg=40)
-    built = series(
-        days=6,
-        readings=Readings(check_ins=check_ins({at: [5] for at in range(6)}), sessions=(inside, before)),
-    )
-    assert [day.near_session for day in built.trend.days] == [True, False, True, False, False, False]
+    later = Marker(kind="session", at=noon(6), dose_mg=40)
+    built = series(days=6, readings=Readings(sessions=(inside, later, before)))
     assert built.trend.markers == (inside,)
     assert built.sessions == (before, inside)
+    assert [built.position_of(session.at) for session in built.sessions] == [pytest.approx(-0.85, abs=0.03), 2]
 
 
-def test_near_is_said_per_answer_where_a_day_has_both() -> None:
-    session = Marker(kind="session", at=noon(1))
-    check = {LEAD + 1: [(noon(1) - timedelta(hours=1), 3), (noon(1) + timedelta(hours=1), 6)]}
-    built = series(days=3, readings=Readings(check_ins=check, sessions=(session,)))
-    assert [answer.near_session for answer in built.answers[1]] == [False, True]
-    assert built.trend.days[1].mood is not None
-    assert built.trend.days[1].mood.mean == 4.5
+def test_days_near_a_session_are_marked_and_answers_stand_at_their_day() -> None:
+    said = {LEAD: [Answer(3, near_session=False), Answer(6, near_session=True)]}
+    built = series(days=3, readings=Readings(moods=moods({0: [3, 6]}), answers=said, near_days=frozenset({LEAD})))
+    assert [day.near_session for day in built.trend.days] == [True, False, False]
+    assert built.answers == ((Answer(3, False), Answer(6, True)), (), ())
 
 
 def test_boundaries_that_do_not_fit_the_range_are_refused() -> None:
@@ -179,7 +164,8 @@ def test_boundaries_that_do_not_fit_the_range_are_refused() -> None:
 
 def test_a_trend_reads_as_the_api_promises() -> None:
     readings = Readings(
-        check_ins=check_ins({0: [4, 7]}),
+        moods=moods({0: [4, 7]}),
+        near_days=frozenset({LEAD}),
         exercise={LEAD: Exercise(30)},
         used={LEAD: ("alcohol",)},
         sessions=(Marker(kind="session", at=noon(0), dose_mg=35.0),),

@@ -120,6 +120,36 @@ def test_a_session_is_a_marker_and_marks_what_follows_for_24_hours(cast: Cast, d
     assert day(told, TODAY - timedelta(days=2))["near_session"] is False
 
 
+@pytest.mark.parametrize(
+    ("after", "near"),
+    [
+        (timedelta(0), True),
+        (timedelta(hours=24) - timedelta(microseconds=1), True),
+        (timedelta(hours=24), False),
+        (-timedelta(microseconds=1), False),
+    ],
+)
+def test_near_is_from_a_sessions_start_until_just_before_24_hours(
+    cast: Cast, diary: Diary, after: timedelta, near: bool
+) -> None:
+    starts_at = at(10, on=TODAY - timedelta(days=1))
+    diary.session(starts_at)
+    diary.session(starts_at + timedelta(minutes=5), status="cancelled")
+    diary.mood(starts_at + after, 7)
+    assert any(d["near_session"] for d in trend(cast, "?days=4")["days"]) is near
+    picture = cast.client(cast.psychiatrist).send("get", f"patients/{cast.patient.id}/trend.svg?days=4").content
+    shapes = [e for e in etree.fromstring(picture).iter() if "c-dot" in e.get("class", "").split()]
+    assert [e.tag.endswith("path") for e in shapes] == [near]
+
+
+def test_a_session_just_before_the_range_marks_its_first_day(cast: Cast, diary: Diary) -> None:
+    diary.session(at(10, on=TODAY - timedelta(days=8)))
+    diary.mood(at(9, on=TODAY - timedelta(days=7)), 7)
+    told = trend(cast, "?days=8")
+    assert told["days"][0]["near_session"] is True
+    assert told["markers"] == []
+
+
 def test_what_was_deleted_is_gone(cast: Cast, diary: Diary) -> None:
     diary.mood(at(9), 1, deleted_at=at(10))
     diary.sleep(TODAY, at(9), minutes_asleep=300, deleted_at=at(10))
