@@ -99,7 +99,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'indexes': [models.Index(condition=models.Q(('status', 'pending')), fields=['reminder_class', 'try_at'], name='delivery_to_lease'), models.Index(condition=models.Q(('status__in', ['leased', 'sending'])), fields=['lease_ends_at'], name='delivery_lease_to_expire'), models.Index(condition=models.Q(('status__in', ['unknown', 'failed'])), fields=['clinic', '-changed_at'], name='delivery_for_staff_to_see')],
-                'constraints': [models.UniqueConstraint(fields=('reminder', 'channel', 'attempt'), name='delivery_once_per_attempt'), models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'leased', 'sending', 'sent', 'delivered', 'opened', 'unknown', 'failed'])), name='delivery_status_known'), models.CheckConstraint(condition=models.Q(models.Q(('status__in', ['leased', 'sending']), _negated=True), models.Q(('lease_token__isnull', False), ('lease_ends_at__isnull', False)), _connector='OR'), name='delivery_in_hand_has_a_lease')],
+                'constraints': [models.UniqueConstraint(fields=('reminder', 'channel', 'attempt'), name='delivery_once_per_attempt'), models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'leased', 'sending', 'sent', 'delivered', 'opened', 'unknown', 'failed'])), name='delivery_status_known'), models.CheckConstraint(condition=models.Q(models.Q(('status__in', ['leased', 'sending']), _negated=True), models.Q(('lease_ends_at__isnull', False), ('lease_token__isnull', False)), _connector='OR'), name='delivery_in_hand_has_a_lease')],
             },
         ),
         migrations.AddIndex(
