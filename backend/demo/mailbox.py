@@ -6,6 +6,7 @@ ready and one for each mail, without addresses or words of it.
 
 import asyncio
 import contextlib
+import logging
 import os
 import re
 import signal
@@ -87,7 +88,7 @@ class Maildir:
             at=_EPOCH + timedelta(microseconds=int(found["at"])),
             to=str(mail.get("X-Envelope-To") or mail.get("To", "")),
             sender=str(mail.get("From", "")),
-            subject=str(mail.get("Subject", "")),
+            subject=str(mail.get("Subject", "")).strip(),
             text=_part(mail, "plain") or "",
             html=_part(mail, "html"),
         )
@@ -129,7 +130,7 @@ class Clerk:
         )  # fmt: skip
         while len(self.kept) > KEEP:
             self.maildir.drop(self.kept.popleft())
-        print(f"mailbox: mail {self.number} kept", flush=True)
+        print(f"mail {self.number} kept", flush=True)
         return "250 OK kept in the demo's mailbox"
 
 
@@ -153,12 +154,13 @@ def address(local: Path) -> tuple[str, int]:
 async def serve(*, host: str, port: int, maildir: Maildir) -> None:
     """Takes mails until the process is told to stop."""
     maildir.make()
+    logging.getLogger("mail.log").setLevel(logging.CRITICAL)  # aiosmtpd's own tells every address
     clerk, loop, stop = Clerk(maildir), asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     options: dict[str, Any] = {"hostname": "demo.invalid", "data_size_limit": MOST_BYTES, "enable_SMTPUTF8": True}
     server = await loop.create_server(lambda: SMTP(clerk, loop=loop, **options), host, port)
-    print(f"mailbox: ready on {host}:{port}", flush=True)
+    print(f"ready on {host}:{port}", flush=True)
     await stop.wait()
     server.close()
 

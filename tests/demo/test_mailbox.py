@@ -38,7 +38,7 @@ def office(tmp_path):
         cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env={**os.environ, "EMAIL_URL": f"smtp://127.0.0.1:{port}", "LOCAL_DIR": str(tmp_path)},
     )  # fmt: skip
-    assert process.stdout.readline() == f"mailbox: ready on 127.0.0.1:{port}\n"
+    assert process.stdout.readline() == f"ready on 127.0.0.1:{port}\n"
     yield port, Maildir(tmp_path / "mail"), process
     process.terminate()
     assert process.wait(10) == 0
@@ -69,7 +69,7 @@ def test_its_log_names_nobody(office):
     port, _, process = office
     with smtplib.SMTP("127.0.0.1", port) as line:
         line.send_message(letter(subject="secret words"))
-    assert process.stdout.readline() == "mailbox: mail 1 kept\n"
+    assert process.stdout.readline() == "mail 1 kept\n"
 
 
 def test_the_newest_come_first_and_only_the_newest_500_are_kept(office):
