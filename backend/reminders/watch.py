@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -39,7 +40,35 @@ def beat(*, part: str, now: datetime) -> None:
         cursor.execute(_BEAT, [f"{part}@{socket.gethostname()}"[:120], part, now])
 
 
-def start_sweeping() -> threading.Thread:
+class Watch(threading.Thread):
+    """A thread that does its round again and again, whatever happened in the last one."""
+
+    def __init__(self, name: str, *, round_: Callable[[], None], pause: float) -> None:
+        super().__init__(name=name, daemon=True)
+        self._round, self._pause, self._over = round_, pause, threading.Event()
+
+    def run(self) -> None:
+        """Until it is stopped; an error costs one round and the connections, which are made anew."""
+        while not self._over.wait(self._pause):
+            try:
+                self._round()
+            except Exception as error:  # the watch must outlive all that it watches
+                log.warning("a round of the watch failed, it goes on", watch=self.name, error=type(error).__name__)
+                _close()
+        _close()
+
+    def stop(self) -> None:
+        """Waits for the present round and ends."""
+        self._over.set()
+        self.join()
+
+
+def _close() -> None:
+    for connection in connections.all(initialized_only=True):
+        connection.close()
+
+
+def start_sweeping() -> Watch:
     """Starts beat's own thread: each second it claims what is due and sends what no worker took.
 
     It works on its own connection, without the broker, and goes on after whatever the database does.
@@ -50,29 +79,22 @@ def start_sweeping() -> threading.Thread:
         beat(part="beat", now=now)
         dispatch.sweep(now=now)
 
-    return _start("sweep", round_, SWEEP_SECONDS)
+    return _started(Watch("sweep", round_=round_, pause=SWEEP_SECONDS))
 
 
-def start_reporting(part: str) -> threading.Thread:
+def start_reporting(part: str) -> Watch:
     """Starts a thread that says every two seconds that this process lives."""
-    return _start(f"report {part}", lambda: beat(part=part, now=clock.now()), REPORT_SECONDS)
+    round_ = partial(_report, part)
+    return _started(Watch(f"report {part}", round_=round_, pause=REPORT_SECONDS))
 
 
-def _start(name: str, round_: Callable[[], None], pause: float) -> threading.Thread:
-    never = threading.Event()
+def _report(part: str) -> None:
+    beat(part=part, now=clock.now())
 
-    def run() -> None:
-        while not never.wait(pause):
-            try:
-                round_()
-            except Exception as error:  # the watch must outlive all that it watches
-                log.warning(f"{name} failed, goes on", error=type(error).__name__)
-                for connection in connections.all(initialized_only=True):
-                    connection.close()
 
-    thread = threading.Thread(target=run, name=name, daemon=True)
-    thread.start()
-    return thread
+def _started(watch: Watch) -> Watch:
+    watch.start()
+    return watch
 
 
 def readiness(*, now: datetime) -> dict[str, Any]:
