@@ -21,7 +21,7 @@ from backend.reminders.models import Delivery, Purpose, Reminder, Status
 from backend.reminders.shapes import REMINDER, STORY, reminders_as_json
 
 _FILTERS = ("patient", "status", "purpose", "since", "until", "changed_after", "limit", "cursor")
-_ENDED = openapi.problem("It has ended already, or cannot be put off.")
+_ENDED = (409, problems.MEDIA_TYPE)
 
 
 class ReminderView(DoorView):
@@ -97,7 +97,11 @@ class ReminderDetail(ReminderView):
 class Acknowledgement(ReminderView):
     """The person has seen it."""
 
-    @extend_schema(operation_id="reminder_acknowledge", request=None, responses={200: REMINDER, 409: _ENDED})
+    @extend_schema(
+        operation_id="reminder_acknowledge",
+        request=None,
+        responses={200: REMINDER, _ENDED: openapi.problem("It has ended already.")},
+    )
     def post(self, request: Request, id: uuid.UUID) -> Response:
         """Nothing more is sent of it; again it is the same. 409 when it was never sent and never will be."""
         try:
@@ -130,7 +134,7 @@ class Snooze(ReminderView):
     @extend_schema(
         operation_id="reminder_snooze",
         request={"application/json": openapi.component(SnoozeBody)},
-        responses={200: REMINDER, 409: _ENDED},
+        responses={200: REMINDER, _ENDED: openapi.problem("It has ended already.")},
     )
     def post(self, request: Request, id: uuid.UUID) -> Response:
         """Puts it off for ten minutes up to the end of the next day, or keeps it quiet until it is done."""
