@@ -6,7 +6,7 @@ PYTEST ?=
 N ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test torture lint format bench bench-ingest bench-trend demo-load clean lock dev python
+.PHONY: help run test torture lint format openapi bench bench-ingest bench-trend demo-load clean lock dev python
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ lint: dev  ## style, types, imports between rooms, migrations
 format: dev  ## let ruff put the code into shape
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
+
+openapi: dev  ## write docs/openapi.yaml from the code
+	$(EXEC) python backend/manage.py spectacular --file docs/openapi.yaml --validate --fail-on-warn
 
 bench: bench-ingest bench-trend  ## all measurements, each with its limit and the naive way in the same run
 

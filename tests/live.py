@@ -16,6 +16,7 @@ import requests
 from django.conf import settings
 from redis import Redis
 
+from backend.config.settings import env
 from backend.demo.mailbox import Mail, Maildir
 
 T = TypeVar("T")
@@ -40,7 +41,7 @@ def environment(database: str, **more: str) -> dict[str, str]:
     """The environment of a server process that works on this database."""
     urls = {}
     for key in ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_DISPATCH_URL"):
-        parts = urlsplit(settings.env.str(key))
+        parts = urlsplit(env.str(key))
         urls[key] = urlunsplit(parts._replace(path=f"/{database}"))
     return {
         **os.environ,
@@ -112,7 +113,7 @@ class Stack:
 
     def mails_to(self, address: str) -> list[Mail]:
         """What arrived for the address, newest first."""
-        found = (self.mail.read(key) for key in self.mail.keys())
+        found = (self.mail.read(key) for key in self.mail.keys())  # noqa: SIM118 - a mail folder, no dict
         return [mail for mail in found if mail is not None and address in mail.to]
 
     def wait_for(self, condition: Callable[[], T | None], *, seconds: float = 20) -> T:
@@ -134,7 +135,7 @@ def run_stack(database: str, folder: Path) -> Iterator[Stack]:
     broker = settings.REDIS_URL.rpartition("/")[0] + f"/{8 + hash(database) % 8}"
     with Redis.from_url(broker) as redis:
         redis.flushdb()
-    env = environment(
+    variables = environment(
         database,
         BASE_URL=base_url,
         PORT=str(port),
@@ -147,6 +148,6 @@ def run_stack(database: str, folder: Path) -> Iterator[Stack]:
     with contextlib.ExitStack() as running:
         for part in ("mailbox", "web", "worker", "beat"):
             command = [sys.executable, "-m", "backend.config.parts", part]
-            running.enter_context(process(*command, env=env, log=folder / f"{part}.log"))
+            running.enter_context(process(*command, env=variables, log=folder / f"{part}.log"))
         wait_until(f"{base_url}/readyz", seconds=60, ready=lambda answer: answer.json()["status"] == "ok")
         yield Stack(base_url, Maildir(folder / "mail"), folder)

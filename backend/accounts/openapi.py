@@ -3,6 +3,18 @@
 from typing import Any
 
 JSON = dict[str, Any]
+# Flows of allauth's that nobody here takes: no phone numbers, addresses are proved by the invitation, no JWT.
+NOT_OFFERED = frozenset(
+    {
+        "account/email",
+        "account/phone",
+        "auth/email/verify",
+        "auth/email/verify/resend",
+        "auth/phone/verify",
+        "auth/phone/verify/resend",
+        "tokens/refresh",
+    }
+)
 
 
 def add_sign_in(result: JSON, generator: Any, request: Any, public: bool) -> JSON:
@@ -11,6 +23,8 @@ def add_sign_in(result: JSON, generator: Any, request: Any, public: bool) -> JSO
 
     theirs = get_schema()
     for path, item in theirs["paths"].items():
+        if path.partition("/app/v1/")[2] in NOT_OFFERED:
+            continue
         result["paths"][path] = item
         for verb, operation in item.items():
             words = path.removeprefix("/api/v1/auth/app/v1/").replace("/", "_").replace("-", "_")

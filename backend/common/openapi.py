@@ -1,14 +1,16 @@
 """The OpenAPI document: our structs as components, and the refusals that every operation can answer with."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import OpenApiResponse
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+
+from backend.common import problems
 
 JSON = dict[str, Any]
 _REF = "#/components/schemas/{name}"
+_PROBLEM_REF: JSON = {"$ref": _REF.format(name="Problem")}
 _components: dict[str, JSON] = {}
 
 _PROBLEM: JSON = {
@@ -64,6 +66,14 @@ _REFUSALS = {
 }
 
 
+IF_MATCH = OpenApiParameter(
+    "If-Match",
+    {"type": "string", "pattern": r'^(\*|"[0-9]{1,9}")$'},
+    OpenApiParameter.HEADER,
+    description='The version that the write was made from, such as `"3"`.',
+)
+
+
 class Schema(AutoSchema):
     """drf-spectacular's view inspector; one tag for each resource."""
 
@@ -98,7 +108,7 @@ def named(name: str, schema: JSON) -> JSON:
 
 def problem(description: str) -> Any:
     """A refusal that an operation has beside the common ones."""
-    return OpenApiResponse({"$ref": _REF.format(name="Problem")}, description=description)
+    return OpenApiResponse(_PROBLEM_REF, description=description)
 
 
 def listing(item: JSON) -> JSON:
@@ -138,10 +148,14 @@ def _add_refusals(path: str, verb: str, operation: JSON) -> None:
         codes.add("412")
     if verb in {"get", "put", "patch", "delete"} and "{id}" in path:
         codes.add("410")
-    responses: Mapping[str, Any] = operation.setdefault("responses", {})
+    if "requestBody" in operation:
+        operation["requestBody"]["required"] = True
+    responses: JSON = operation.setdefault("responses", {})
+    for response in responses.values():
+        content = response.get("content", {})
+        if content.get("application/json", {}).get("schema") == _PROBLEM_REF:
+            content[problems.MEDIA_TYPE] = content.pop("application/json")
     for code in sorted(codes):
         if code not in responses:
-            responses[code] = {  # type: ignore[index]
-                "description": _REFUSALS[code],
-                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-            }
+            content = {problems.MEDIA_TYPE: {"schema": _PROBLEM_REF}}
+            responses[code] = {"description": _REFUSALS[code], "content": content}

@@ -3,7 +3,9 @@
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
 
+from backend.accounts.openapi import NOT_OFFERED
 from backend.config import about, api_docs
+from backend.web import errors as web_errors
 
 handler404 = "backend.web.errors.not_found"
 handler500 = "backend.web.errors.server_error"
@@ -12,6 +14,7 @@ handler400 = "backend.web.errors.bad_request"
 
 api: list[URLPattern | URLResolver] = [
     path("", about.About.as_view(), name="about"),
+    *(path(f"auth/app/v1/{way}", web_errors.not_found) for way in sorted(NOT_OFFERED)),
     path("auth/", include("allauth.headless.urls")),
     path("", include("backend.accounts.urls")),
     path("", include("backend.reminders.urls")),

@@ -172,3 +172,25 @@ def test_a_membership_that_ended_opens_nothing(cast: Cast) -> None:
         Membership.objects.filter(person=cast.psychiatrist).update(ended_at=clock.now())
     assert cast.client(cast.psychiatrist).send("GET", f"patients/{cast.patient.id}").status_code == 404
     assert cast.client(cast.psychiatrist).send("GET", "patients").status_code == 403
+
+
+def test_a_forgotten_password_is_reset_by_a_code_in_the_mail(cast: Cast) -> None:
+    asked = Client().send("POST", "auth/app/v1/auth/password/request", {"email": cast.patient.email})
+    unknown = Client().send("POST", "auth/app/v1/auth/password/request", {"email": "nobody@example.org"})
+    assert asked.status_code == unknown.status_code == 401, asked.content  # allauth's word for: now enter the code
+    with access.acting_as(None, None, "test"):
+        (mail,) = OutboxMail.objects.all()
+    assert mail.recipient == cast.patient.email
+    code = re.search(r"^([A-Z0-9-]{6,})$", mail.text, re.MULTILINE)
+    assert code, mail.text
+    phone = Client()
+    phone.credentials(HTTP_X_SESSION_TOKEN=asked.json()["meta"]["session_token"])
+    reset = phone.send("POST", "auth/app/v1/auth/password/reset", {"key": code[1], "password": "a fresh long phrase"})
+    assert reset.status_code in {200, 401}, reset.content
+    assert _sign_in(cast.patient, "a fresh long phrase").status_code == 200
+    assert _sign_in(cast.patient).status_code == 400
+
+
+def test_ways_that_nobody_here_takes_do_not_exist(cast: Cast) -> None:
+    for verb in ("GET", "POST", "TRACE"):
+        assert cast.client(cast.patient).send(verb, "auth/app/v1/account/phone").status_code == 404

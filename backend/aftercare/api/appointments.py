@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
@@ -14,7 +14,8 @@ from backend.accounts import access
 from backend.accounts.door import DoorView
 from backend.accounts.models import CLINICIANS, Clinic, Role
 from backend.aftercare import appointments
-from backend.aftercare.models import Appointment, AppointmentKind, AppointmentStatus, Occurrence
+from backend.aftercare.api.appointment_shapes import APPOINTMENT, as_json
+from backend.aftercare.models import Appointment, AppointmentKind, AppointmentStatus
 from backend.common import bodies, etags, openapi, pages, problems, queries
 from backend.common.bodies import Instant, Line, Struct, Text, ZoneName
 from backend.common.problems import FieldError, Problem
@@ -55,44 +56,7 @@ class AppointmentBody(Struct, kw_only=True, frozen=True):
         ]
 
 
-_OCCURRENCE = {
-    "type": "object",
-    "required": ["id", "starts_at", "status"],
-    "properties": {
-        "id": {"type": "string", "format": "uuid"},
-        "starts_at": {"type": "string", "format": "date-time"},
-        "status": {"type": "string", "enum": list(AppointmentStatus.values)},
-    },
-}
-_APPOINTMENT = openapi.named(
-    "Appointment",
-    {
-        "type": "object",
-        "required": ["id", "patient", "kind", "starts_at", "time_zone", "minutes", "status", "occurrences", "version"],
-        "properties": {
-            "id": {"type": "string", "format": "uuid"},
-            "patient": {"type": "string", "format": "uuid"},
-            "clinic": {"type": "string", "format": "uuid"},
-            "kind": {"type": "string", "enum": list(AppointmentKind.values)},
-            "starts_at": {"type": "string", "format": "date-time"},
-            "time_zone": {"type": "string", "description": "The wall time of `rrule` is kept in it"},
-            "minutes": {"type": "integer"},
-            "with": {"type": ["string", "null"], "format": "uuid"},
-            "rrule": {"type": ["string", "null"]},
-            "exdates": {"type": "array", "items": {"type": "string", "format": "date-time"}},
-            "place": {"type": "string"},
-            "link": {"type": "string"},
-            "note": {"type": "string"},
-            "status": {"type": "string", "enum": list(AppointmentStatus.values)},
-            "occurrences": {"type": "array", "items": _OCCURRENCE},
-            "version": {"type": "integer"},
-            "change_number": {"type": "integer"},
-            "received_at": {"type": "string", "format": "date-time"},
-            "updated_at": {"type": "string", "format": "date-time"},
-        },
-    },
-)
-_IF_MATCH = OpenApiParameter(
+openapi.IF_MATCH = OpenApiParameter(
     "If-Match", str, OpenApiParameter.HEADER, description='The version it was made from: `"3"`'
 )
 
@@ -118,7 +82,7 @@ class AppointmentView(DoorView):
 
     def answer(self, row: Appointment, *, status: int = 200) -> Response:
         """The appointment with its occurrences."""
-        body = _as_json([row])[0]
+        body = as_json([row])[0]
         return Response(body, status=status, headers={"ETag": etags.of(row.version)})
 
 
@@ -139,7 +103,7 @@ class Appointments(AppointmentView):
             OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": 500, "default": 50}),
             OpenApiParameter("cursor", OpenApiTypes.STR),
         ],
-        responses={200: openapi.listing(_APPOINTMENT)},
+        responses={200: openapi.listing(APPOINTMENT)},
     )
     def get(self, request: Request) -> Response:
         """A page of appointments, latest first."""
@@ -162,7 +126,7 @@ class Appointments(AppointmentView):
         }
         rows = rows.filter(**{name: value for name, value in wanted.items() if value is not None})
         page = pages.page(rows, request=request, ordering=("-starts_at", "-id"))
-        return Response({**page, "results": _as_json(page["results"])})
+        return Response({**page, "results": as_json(page["results"])})
 
 
 class AppointmentDetail(AppointmentView):
@@ -170,7 +134,7 @@ class AppointmentDetail(AppointmentView):
 
     roles = {"GET": READERS, "PUT": WRITERS, "DELETE": WRITERS}
 
-    @extend_schema(operation_id="appointment_read", responses={200: _APPOINTMENT})
+    @extend_schema(operation_id="appointment_read", responses={200: APPOINTMENT})
     def get(self, request: Request, id: uuid.UUID) -> Response:
         """The appointment with its occurrences of the next 90 days."""
         return self.answer(self.find(id))
@@ -178,8 +142,8 @@ class AppointmentDetail(AppointmentView):
     @extend_schema(
         operation_id="appointment_put",
         request={"application/json": openapi.component(AppointmentBody)},
-        parameters=[_IF_MATCH],
-        responses={200: _APPOINTMENT, 201: _APPOINTMENT},
+        parameters=[openapi.IF_MATCH],
+        responses={200: APPOINTMENT, 201: APPOINTMENT},
     )
     def put(self, request: Request, id: uuid.UUID) -> Response:
         """Creates or changes; reminders follow. The same request twice is the same as once."""
@@ -193,7 +157,7 @@ class AppointmentDetail(AppointmentView):
                 clinic=Clinic.objects.get(id=self.actor.here),
                 patient=record.patient,
                 kind=body.kind,
-                starts_at=_whole_seconds(body.starts_at),
+                starts_at=_whole_seconds(body.starts_at) if body.rrule else body.starts_at,
                 minutes=body.minutes,
                 now=self.now,
                 time_zone=body.time_zone,
@@ -217,7 +181,7 @@ class AppointmentDetail(AppointmentView):
             raise _stale(error.current) from None
         return self.answer(row, status=201 if new else 200)
 
-    @extend_schema(operation_id="appointment_delete", parameters=[_IF_MATCH], responses={204: None})
+    @extend_schema(operation_id="appointment_delete", parameters=[openapi.IF_MATCH], responses={204: None})
     def delete(self, request: Request, id: uuid.UUID) -> Response:
         """Takes the appointment away; its reminders end. If-Match with the tombstone's version on a PUT restores it."""
         try:
@@ -252,7 +216,7 @@ def _action(name: str, status: AppointmentStatus, roles: frozenset[str]) -> type
     described = extend_schema(
         operation_id=f"appointment_{name.replace('-', '_')}",
         request=None,
-        responses={200: _APPOINTMENT, 409: openapi.problem("Cancelled, held or missed before.")},
+        responses={200: APPOINTMENT, 409: openapi.problem("Cancelled, held or missed before.")},
     )
     return extend_schema_view(post=described)(view)
 
@@ -266,40 +230,8 @@ ACTIONS = {
 
 
 def _whole_seconds(at: datetime) -> datetime:
+    # RFC 5545 knows no smaller unit, and a series must not miss its own start by a fraction.
     return at.replace(microsecond=0)
-
-
-def _as_json(rows: list[Appointment]) -> list[dict[str, Any]]:
-    occurrences: dict[uuid.UUID, list[dict[str, Any]]] = {}
-    found = Occurrence.objects.filter(appointment__in=rows).order_by("starts_at", "id")
-    for occurrence in found:
-        occurrences.setdefault(occurrence.appointment_id, []).append(
-            {"id": occurrence.id, "starts_at": occurrence.starts_at, "status": occurrence.status}
-        )
-    return [
-        {
-            "id": row.id,
-            "patient": row.patient_id,
-            "clinic": row.clinic_id,
-            "kind": row.kind,
-            "starts_at": row.starts_at,
-            "time_zone": row.time_zone,
-            "minutes": row.minutes,
-            "with": row.with_person_id,
-            "rrule": row.rrule,
-            "exdates": row.exdates,
-            "place": row.place,
-            "link": row.link,
-            "note": row.note,
-            "status": row.status,
-            "occurrences": occurrences.get(row.id, []),
-            "version": row.version,
-            "change_number": row.change_number,
-            "received_at": row.received_at,
-            "updated_at": row.updated_at,
-        }
-        for row in rows
-    ]
 
 
 def _gone(row: Appointment) -> Problem:
@@ -318,5 +250,5 @@ def _stale(row: Appointment) -> Problem:
         code="stale",
         detail="The appointment has changed since the version in If-Match; merge with `current` and send again.",
         errors=[FieldError("If-Match", "stale", "Not the current version.")],
-        extra={"current": _as_json([row])[0]},
+        extra={"current": as_json([row])[0]},
     )

@@ -23,7 +23,7 @@ _SERVER_FIELDS = {
     "skew_ms": {"type": ["integer", "null"], "description": "received_at - sent_at, in milliseconds"},
 }
 
-_IF_MATCH = OpenApiParameter(
+openapi.IF_MATCH = OpenApiParameter(
     "If-Match", str, OpenApiParameter.HEADER, description='The version it was made from: `"3"`'
 )
 
@@ -54,14 +54,18 @@ def documented(view: type[View], kind: Kind) -> type[View]:
         patch = {"type": "object", "description": "RFC 7396 merge patch", "properties": _loose(kind)}
         verbs = {
             "get": extend_schema(operation_id=f"{word}_read", responses={200: record}),
-            "put": extend_schema(operation_id=f"{word}_put", request=body, parameters=[_IF_MATCH], responses=stored),
+            "put": extend_schema(
+                operation_id=f"{word}_put", request=body, parameters=[openapi.IF_MATCH], responses=stored
+            ),
             "patch": extend_schema(
                 operation_id=f"{word}_patch",
                 request={"application/merge-patch+json": patch, "application/json": patch},
-                parameters=[_IF_MATCH],
+                parameters=[openapi.IF_MATCH],
                 responses={200: record},
             ),
-            "delete": extend_schema(operation_id=f"{word}_delete", parameters=[_IF_MATCH], responses={204: None}),
+            "delete": extend_schema(
+                operation_id=f"{word}_delete", parameters=[openapi.IF_MATCH], responses={204: None}
+            ),
         }
     return extend_schema_view(**verbs)(made)
 
@@ -85,11 +89,13 @@ def _record_schema(kind: Kind) -> dict[str, Any]:
 def _batch_schema(kind: Kind) -> dict[str, Any]:
     base = {"type": ["integer", "null"], "minimum": 1, "description": "The version that the edit was made from"}
     properties = openapi.schema_of(kind.shape)["properties"]
-    item = {
+    record = {
         "type": "object",
-        "required": ["id"],
+        "required": ["id", *openapi.schema_of(kind.shape)["required"]],
         "properties": {**properties, "id": {"type": "string", "format": "uuid"}, "base_version": base},
     }
+    # One bad record does not make the request bad, so the request's schema lets it pass to its own verdict.
+    item = {"anyOf": [record, {"description": "Anything else is `rejected`; the other records are stored."}]}
     records = {"type": "array", "maxItems": api.BATCH_LIMIT, "items": item}
     return {
         "type": "object",
