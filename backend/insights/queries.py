@@ -8,6 +8,7 @@ row for each entry.
 import uuid
 from collections.abc import Container, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -129,7 +130,7 @@ def read(*, patient_id: uuid.UUID, starts: Sequence[datetime], since: date, unti
             _GIVEN + (_ONE_BY_ONE if answers else _BY_DAY) + _REST,
             {
                 "patient": patient_id,
-                "starts": list(starts),
+                "starts": _literal(tuple(starts)),
                 "opens": starts[0],
                 "closes": starts[-1],
                 "first_day": since,
@@ -157,6 +158,12 @@ def read(*, patient_id: uuid.UUID, starts: Sequence[datetime], since: date, unti
         first_at=first_at,
         last_at=last_at,
     )
+
+
+@lru_cache(maxsize=128)
+def _literal(starts: tuple[datetime, ...]) -> str:
+    """The boundaries as PostgreSQL writes an array; patients of one zone share it, and quoting 730 costs 2 ms."""
+    return "{" + ",".join(start.isoformat() for start in starts) + "}"
 
 
 def _rows(columns: Sequence[Sequence[Any] | None]) -> list[tuple[Any, ...]]:

@@ -12,6 +12,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
+# The small structs hold no other containers, so Python's collector of cycles need not look at the thousands of them.
+
 # API.md, 'Trend': the 7-day mean needs at least 4 of its 7 daily means; DOMAIN.md names none, so both are ours.
 MEAN_WINDOW_DAYS = 7
 MEAN_NEEDS_DAYS = 4
@@ -24,25 +26,25 @@ SILENCE_FROM = timedelta(hours=48)
 NEAR_SESSION = timedelta(hours=24)
 
 
-class Mood(Struct, frozen=True):
+class Mood(Struct, frozen=True, gc=False):
     """One day's check-ins: their mean (0 to 10, six decimals) and how many there were."""
 
     mean: float
     count: int
 
 
-class Sleep(Struct, frozen=True):
+class Sleep(Struct, frozen=True, gc=False):
     """One night, named by the date of waking: minutes asleep, quality 0 to 10."""
 
     minutes: int | None
     quality: int | None
 
 
-class Exercise(Struct, frozen=True):
+class Exercise(Struct, frozen=True, gc=False):
     minutes: int
 
 
-class Nutrition(Struct, frozen=True):
+class Nutrition(Struct, frozen=True, gc=False):
     """One day's food and drink; `quality` is 0 to 10."""
 
     meals: int | None
@@ -50,7 +52,7 @@ class Nutrition(Struct, frozen=True):
     quality: int | None
 
 
-class Day(Struct, frozen=True):
+class Day(Struct, frozen=True, gc=False):
     """One day of a trend. `None` is silence, never zero.
 
     `substances` were used on the day, `abstained` were answered with no; what nobody spoke of is in neither.
