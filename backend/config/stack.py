@@ -66,11 +66,8 @@ def test(arguments: list[str]) -> None:
     if not own_redis:
         address, _, _ = os.environ["REDIS_URL"].rpartition("/")
         os.environ["REDIS_URL"] = f"{address}/{TEST_REDIS}"
-    spread = (
-        []
-        if any(word.startswith(("-n", "--numprocesses")) for word in arguments)
-        else ["-n", "2", "--dist", "loadgroup"]
-    )
+    chosen = any(word.startswith(("-n", "--numprocesses")) for word in arguments)
+    spread = [] if chosen else ["-n", "2", "--dist", "worksteal"]
     become([sys.executable, "-m", "pytest", *spread, *arguments], held=held)
 
 

@@ -14,7 +14,6 @@ import redis
 from backend.config import embedded, home, roles
 from tests.config import clones
 
-pytestmark = pytest.mark.xdist_group("servers")  # one worker, one set of servers
 AS_ROOT = os.geteuid() == 0
 
 
