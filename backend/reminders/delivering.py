@@ -26,9 +26,10 @@ _NO_WAIT: Mapping[ReminderClass, timedelta] = {}
 
 
 class _Shift:
-    """How long one call works: the given now, moved on by the time that has elapsed since."""
+    """How long one call works: the given now, moved on by the time that has elapsed since; clinics are read once."""
 
     def __init__(self, now: datetime, seconds: float) -> None:
+        self.clinics: dict[uuid.UUID, Clinic | None] = {}
         self._now, self._began, self._seconds = now, time.monotonic(), seconds
 
     @property
@@ -98,7 +99,7 @@ def _turn(results: Sequence[Result], chunk: Sequence[Leased], token: uuid.UUID, 
 
 def _hand_over(channel: Channel, send: Send, started: Started, token: uuid.UUID, shift: _Shift) -> Outcome:
     try:
-        parcel = _pack(channel, started, shift.now)
+        parcel = _pack(channel, started, shift)
     except Exception as error:  # one letter that cannot be written must not stop the others
         log.exception("letter cannot be written", delivery=str(started.id))
         return Outcome(Fate.LATER, type(error).__name__)
@@ -118,14 +119,16 @@ def _hand_over(channel: Channel, send: Send, started: Started, token: uuid.UUID,
         raise
 
 
-def _pack(channel: Channel, started: Started, now: datetime) -> Parcel | None:
+def _pack(channel: Channel, started: Started, shift: _Shift) -> Parcel | None:
     """Reads the content in the person's own context; the dispatcher sees none of it."""
     matter = started.matter
     with access.acting_as(matter.person_id, matter.clinic_id, "deliver a reminder"):
         person = Person.objects.get(id=matter.person_id)
-        clinic = Clinic.objects.filter(id=matter.clinic_id).first() if matter.clinic_id else None
+        if matter.clinic_id and matter.clinic_id not in shift.clinics:
+            shift.clinics[matter.clinic_id] = Clinic.objects.filter(id=matter.clinic_id).first()
     address = channel.address_of(person) if person.is_active else None
     if address is None:
         return None
-    letter = letters.compose(matter=matter, person=person, clinic=clinic, now=now)
+    clinic = shift.clinics[matter.clinic_id] if matter.clinic_id else None
+    letter = letters.compose(matter=matter, person=person, clinic=clinic, now=shift.now)
     return Parcel(key=started.id, address=address, letter=letter)
