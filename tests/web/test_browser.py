@@ -187,7 +187,7 @@ def test_pages_are_light_to_carry(live_app: App, lived: Cast) -> None:
     with browse(live_app.base_url) as (page, _):
         sign_in(page, "psychiatrist")
         answers: list[Response] = []
-        page.on("response", answers.append)
+        page.on("response", lambda answer: answers.append(answer))
         for path in ("/sign-out", "/", f"/patients/{lived.patient.id}", f"/patients/{lived.patient.id}?range=1y"):
             answers.clear()
             page.goto(path, wait_until="load")
