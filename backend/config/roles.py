@@ -33,10 +33,7 @@ def make(
     tests' databases; leave it off on a server for patients.
     """
     superuser = admin.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone() == (True,)
-    me = admin.info.user
     for role in ALL:
-        if role == me:
-            continue  # nobody changes the right by which this runs
         known = admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
         rights = "LOGIN NOCREATEROLE " + ("CREATEDB" if create_databases and role == OWNER else "NOCREATEDB")
         if superuser or not known:
@@ -49,7 +46,7 @@ def make(
             )
         )
     _separate(admin)
-    if not superuser and me != OWNER:
+    if not superuser:
         # Only a member may give a database to a role; the membership is the administrator's, not between the three.
         admin.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(OWNER)))
     if not admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone():
@@ -115,16 +112,16 @@ URLS = {OWNER: "DATABASE_OWNER_URL", APPLICATION: "DATABASE_URL", DISPATCH: "DAT
 def main(arguments: list[str]) -> int:
     """`manage.py roles [--create-databases]`: make or mend the roles, the database and the rights that the URLs name.
 
-    Works with DATABASE_ADMIN_URL (a superuser, or a role with CREATEROLE and CREATEDB), or without it with the
-    owner's URL: then the database must exist and the owner needs CREATEROLE where roles are missing.
+    Works with DATABASE_ADMIN_URL: a superuser, or a role with CREATEROLE and CREATEDB. Without it only the rights are
+    given anew, by the owner.
     """
     try:
         addresses = {role: address(key) for role, key in URLS.items()}
         passwords = {role: password_of(role, addresses[role]) for role in ALL}
         database = str(conninfo.conninfo_to_dict(addresses[OWNER])["dbname"])
-        admin_url = setting("DATABASE_ADMIN_URL") or addresses[OWNER]
-        with psycopg.connect(admin_url, autocommit=True) as admin:
-            make(admin, passwords=passwords, database=database, create_databases="--create-databases" in arguments)
+        if admin_url := setting("DATABASE_ADMIN_URL"):
+            with psycopg.connect(admin_url, autocommit=True) as admin:
+                make(admin, passwords=passwords, database=database, create_databases="--create-databases" in arguments)
         with psycopg.connect(addresses[OWNER]) as owner:
             grant(owner)
     except (psycopg.Error, home.CannotStart, KeyError) as error:
