@@ -9,6 +9,8 @@ from typing import NamedTuple, Protocol
 
 
 class Night(NamedTuple):
+    """One night, named by the date of waking; minutes asleep."""
+
     night_of: date
     received_at: datetime
     asleep_at: datetime
@@ -19,6 +21,8 @@ class Night(NamedTuple):
 
 
 class Bout(NamedTuple):
+    """One bout of movement."""
+
     started_at: datetime
     received_at: datetime
     kind: str
@@ -29,6 +33,8 @@ class Bout(NamedTuple):
 
 
 class Meals(NamedTuple):
+    """One day's food and drink."""
+
     day: date
     received_at: datetime
     meals: int

@@ -21,6 +21,8 @@ MOST_A_DAY = len(ORDER)
 
 
 class CheckIn(NamedTuple):
+    """One mood check-in."""
+
     felt_at: datetime
     received_at: datetime
     mood: int
