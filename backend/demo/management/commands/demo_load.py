@@ -71,6 +71,8 @@ class Bar:
     def show(self, done: int, total: int) -> None:
         """Hears of progress as often as it comes and speaks as often as it helps."""
         at = time.monotonic()
+        if done == 0:
+            self.began = at  # what came before was preparing
         if at - self.said < (0.1 if self.live else 10) and done < total:
             return
         self.said, self.shown = at, True
