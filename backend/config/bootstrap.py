@@ -190,6 +190,7 @@ def main(arguments: "list[str]") -> None:
     if command == "install":
         return
     os.chdir(str(ROOT))
+    os.environ.setdefault("PYTHONTZPATH", "")  # time zones come from the locked tzdata, not from this machine
     os.execv(str(PYTHON), [str(PYTHON), "-m", "backend.config.stack", command, *arguments[1:]])  # noqa: S606
 
 

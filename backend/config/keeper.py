@@ -91,7 +91,7 @@ def state(local: Path) -> dict[str, int] | None:
 
 def wait_for_end(local: Path) -> None:
     """After the caller let go of its lock: return when the servers have stopped, or at once if others use them."""
-    until = time.monotonic() + embedded.START_SECONDS
+    until = time.monotonic() + 30
     while alive(local) and not home.in_use(local) and time.monotonic() < until:
         time.sleep(0.05)
 

@@ -10,6 +10,8 @@ from backend.config import home, keeper
 from backend.config.home import ROOT, CannotStart
 
 DATABASE_KEYS = ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_DISPATCH_URL")
+# Whatever an earlier `make run` left in .local/env: no test depends on its port or sends to its mailbox.
+AS_IN_A_FRESH_CLONE = {"BASE_URL": "http://127.0.0.1:8000", "EMAIL_URL": "smtp://127.0.0.1:1025"}
 TEST_REDIS = 1  # the numbered Redis database of the tests; the demo has 0
 
 
@@ -43,6 +45,7 @@ def become(arguments: list[str], *, held: int | None) -> None:
     if held is not None:
         os.set_inheritable(held, True)
     os.chdir(ROOT)
+    os.environ.setdefault("PYTHONTZPATH", "")  # time zones come from the locked tzdata, not from this machine
     try:
         os.execvp(arguments[0], arguments)  # noqa: S606 - the user's own command
     except OSError as error:
@@ -62,6 +65,8 @@ def execute(arguments: list[str]) -> None:
 def test(arguments: list[str]) -> None:
     """`test [pytest's arguments]`: the tests on the same servers, with databases and a Redis number of their own."""
     own_redis = "REDIS_URL" in os.environ
+    for key, value in AS_IN_A_FRESH_CLONE.items():
+        os.environ.setdefault(key, value)
     held = with_servers(home.local_dir())
     if not own_redis:
         address, _, _ = os.environ["REDIS_URL"].rpartition("/")
