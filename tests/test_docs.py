@@ -40,6 +40,26 @@ def test_the_guide_to_the_api_works_as_it_stands(stack: Stack, cast: Cast, tmp_p
     assert all(f'"pointer":"/{name}"' in said for name in ("felt_at", "time_zone", "mood"))
 
 
+@pytest.mark.stack
+@pytest.mark.xdist_group("stack")
+def test_the_readmes_main_job_works_as_it_stands(stack: Stack, cast: Cast, tmp_path: Path) -> None:
+    people = {
+        name: {"id": str(getattr(cast, name).id), "token": cast.client(getattr(cast, name)).token}
+        for name in ("patient", "psychiatrist", "outsider")
+    }
+    (tmp_path / ".local").mkdir()
+    (tmp_path / ".local/demo.json").write_text(json.dumps({"base_url": stack.base_url, "people": people}))
+    (block,) = [block for block in _blocks(ROOT / "README.md") if "curl" in block]
+    run = subprocess.run(
+        ["bash", "-c", f"set -euo pipefail\n{block}"], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 0, run.stderr
+    assert re.search(r"\n201\n.*\n200\n", run.stdout, re.DOTALL), run.stdout
+    assert '"mood":{"mean":6' in run.stdout
+    assert '"status":404' in run.stdout
+    assert '"status":"sent"' in run.stdout.splitlines()[-1]
+
+
 def test_the_contract_in_the_repository_is_the_one_that_the_code_makes(tmp_path: Path) -> None:
     made = tmp_path / "openapi.yaml"
     call_command("spectacular", "--file", str(made), "--validate", "--fail-on-warn")

@@ -70,7 +70,8 @@ def convert(data: Any, shape: type[Body], *, ignored: Collection[str] = ()) -> B
         body = msgspec.convert(given, shape)
     except (msgspec.ValidationError, OverflowError, RecursionError):
         raise problems.invalid(*_faults(given, shape)) from None
-    if faults := _common_faults(body) + body.faults():
+    faults = [fault for name in body.__struct_fields__ for fault in _value_faults(name, getattr(body, name))]
+    if faults := faults + body.faults():
         raise problems.invalid(*faults)
     return body
 
@@ -85,7 +86,7 @@ def _faults(data: Mapping[str, Any], shape: type[Struct]) -> list[FieldError]:
                 found.append(FieldError(f"/{field.encode_name}", "required", f"{field.encode_name} is required."))
             continue
         try:
-            msgspec.convert(data[field.encode_name], hints[field.name])
+            found += _value_faults(field.encode_name, msgspec.convert(data[field.encode_name], hints[field.name]))
         except msgspec.ValidationError as error:
             found.append(_named(field.encode_name, str(error)))
         except (OverflowError, RecursionError):
@@ -140,24 +141,18 @@ def _escaped(name: str) -> str:
     return name[:80].replace("~", "~0").replace("/", "~1")
 
 
-def _common_faults(body: Struct) -> list[FieldError]:
+def _value_faults(name: str, value: Any) -> list[FieldError]:
     """Instants and dates within reach, zones that exist: the same for every body."""
-    found = []
-    for name in body.__struct_fields__:
-        value = getattr(body, name)
-        if isinstance(value, datetime):
-            if not within_reach(value):
-                found.append(FieldError(f"/{name}", "out_of_range", f"{name} must lie between 1900 and 2200."))
-        elif isinstance(value, date):
-            if not EARLIEST.date() <= value <= LATEST.date():
-                found.append(FieldError(f"/{name}", "out_of_range", f"{name} must lie between 1900 and 2200."))
-        elif name == "time_zone" and isinstance(value, str) and value not in clock.zone_names():
-            found.append(
-                FieldError(
-                    "/time_zone", "unknown_zone", f"{value!r} is not an IANA time zone; an example is 'Asia/Kolkata'."
-                )
-            )
-    return found
+    if isinstance(value, datetime):
+        if not within_reach(value):
+            return [FieldError(f"/{name}", "out_of_range", f"{name} must lie between 1900 and 2200.")]
+    elif isinstance(value, date):
+        if not EARLIEST.date() <= value <= LATEST.date():
+            return [FieldError(f"/{name}", "out_of_range", f"{name} must lie between 1900 and 2200.")]
+    elif name == "time_zone" and isinstance(value, str) and value not in clock.zone_names():
+        detail = f"{value!r} is not an IANA time zone; an example is 'Asia/Kolkata'."
+        return [FieldError("/time_zone", "unknown_zone", detail)]
+    return []
 
 
 def within_reach(value: datetime) -> bool:
