@@ -39,7 +39,7 @@ def _example() -> Any:
     at = datetime(2026, 11, 24, 4, 30, tzinfo=UTC)
     day = Day(on, Mood(6.5, 2), 6.1, Sleep(432, 7), Exercise(30), None, (), ("alcohol",), True)
     session = Marker("session", at, uuid.UUID(int=4), None, "iv", 40.0)
-    trend = Trend(uuid.UUID(int=7), "Asia/Kolkata", on, on.replace(day=25), (day,), (session,))
+    trend = Trend(uuid.UUID(int=7), "Asia/Kolkata", on, on.replace(day=25), (day,), (session,), (), None, ())
     return msgspec.json.decode(msgspec.json.encode(trend))
 
 

@@ -125,19 +125,17 @@ def series_of(*, patient_id: uuid.UUID, zones: ZoneHistory, span: Span, now: dat
 
 def read(*, patient_id: uuid.UUID, starts: Sequence[datetime], since: date, until: date, answers: bool) -> Readings:
     """What the database holds of the patient's days from `since` to before `until`, whose boundaries are `starts`."""
+    given: dict[str, Any] = {
+        "patient": patient_id,
+        "starts": _literal(tuple(starts)),
+        "opens": starts[0],
+        "closes": starts[-1],
+        "first_day": since,
+        "last_day": until,
+        "near": NEAR_SESSION,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(
-            _GIVEN + (_ONE_BY_ONE if answers else _BY_DAY) + _REST,
-            {
-                "patient": patient_id,
-                "starts": _literal(tuple(starts)),
-                "opens": starts[0],
-                "closes": starts[-1],
-                "first_day": since,
-                "last_day": until,
-                "near": NEAR_SESSION,
-            },
-        )
+        cursor.execute(_GIVEN + (_ONE_BY_ONE if answers else _BY_DAY) + _REST, given)
         told: dict[str, Any] = {name: orjson.loads(text) if text else [] for name, text in cursor.fetchall()}
     near = _rows(told["near"])
     one_by_one = _answers(told.get("answers", ()), near={epoch for _, epoch in near})

@@ -7,10 +7,10 @@ datetime in UTC; a day is the patient's own day, whose boundaries come from `bac
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 # The small structs hold no other containers, so Python's collector of cycles need not look at the thousands of them.
 
@@ -26,59 +26,67 @@ SILENCE_FROM = timedelta(hours=48)
 NEAR_SESSION = timedelta(hours=24)
 
 
-class Mood(Struct, frozen=True, gc=False):
-    """One day's check-ins: their mean (0 to 10, six decimals) and how many there were."""
+Mean = Annotated[float, Meta(ge=0, le=10, description="0 worst to 10 best")]
+Quality = Annotated[int, Meta(ge=0, le=10, description="0 worst to 10 best")]
+Minutes = Annotated[int, Meta(ge=0, description="minutes")]
 
-    mean: float
-    count: int
+
+class Mood(Struct, frozen=True, gc=False):
+    """A day's check-ins: their mean and how many there were."""
+
+    mean: Mean
+    count: Annotated[int, Meta(ge=1)]
 
 
 class Sleep(Struct, frozen=True, gc=False):
-    """One night, named by the date of waking: minutes asleep, quality 0 to 10."""
+    """The night that ended on the day."""
 
-    minutes: int | None
-    quality: int | None
+    minutes: Minutes | None
+    quality: Quality | None
 
 
 class Exercise(Struct, frozen=True, gc=False):
-    minutes: int
+    """Everything moved on the day, added up."""
+
+    minutes: Minutes
 
 
 class Nutrition(Struct, frozen=True, gc=False):
-    """One day's food and drink; `quality` is 0 to 10."""
+    """The day's food and drink."""
 
-    meals: int | None
-    water_ml: int | None
-    quality: int | None
+    meals: Annotated[int, Meta(ge=0)] | None
+    water_ml: Annotated[int, Meta(ge=0, description="millilitres")] | None
+    quality: Quality | None
 
 
 class Day(Struct, frozen=True, gc=False):
-    """One day of a trend. `None` is silence, never zero.
+    """One day of a trend, the patient's own. null is silence, never zero.
 
     `substances` were used on the day, `abstained` were answered with no; what nobody spoke of is in neither.
-    `near_session`: at least one of the day's check-ins lies within 24 h after a session's start.
+    `mean_7d` is the mean of the daily means of this day and the six before, from at least four of the seven.
+    `near_session`: at least one of the day's check-ins lies within 24 hours after a session's start.
     """
 
     on: date
-    mood: Mood | None = None
-    mean_7d: float | None = None
-    sleep: Sleep | None = None
-    exercise: Exercise | None = None
-    nutrition: Nutrition | None = None
-    substances: tuple[str, ...] = ()
-    abstained: tuple[str, ...] = ()
-    near_session: bool = False
+    mood: Mood | None
+    mean_7d: Mean | None
+    sleep: Sleep | None
+    exercise: Exercise | None
+    nutrition: Nutrition | None
+    substances: tuple[str, ...]
+    abstained: tuple[str, ...]
+    near_session: bool
 
 
 class Marker(Struct, frozen=True):
-    """Something that happened at an instant and belongs on the chart; so far only sessions."""
+    """Something that happened at an instant and belongs on the chart; so far `kind` is session."""
 
     kind: str
     at: datetime
     session: UUID | None = None
     ended_at: datetime | None = None
     route: str | None = None
-    dose_mg: float | None = None
+    dose_mg: Annotated[float, Meta(ge=0, description="milligrams")] | None = None
 
 
 class Score(Struct, frozen=True):
@@ -101,17 +109,17 @@ class Baseline(Struct, frozen=True):
 
 
 class Trend(Struct, frozen=True):
-    """What `GET …/trend` answers, field by field (API.md, 'Trend')."""
+    """A range of the patient's days, `since` included and `until` not; every day is there."""
 
     patient: UUID
     time_zone: str
     since: date
     until: date
     days: tuple[Day, ...]
-    markers: tuple[Marker, ...] = ()
-    scores: tuple[Score, ...] = ()
-    baseline: Baseline | None = None
-    warnings: tuple[str, ...] = ()
+    markers: tuple[Marker, ...]
+    scores: tuple[Score, ...]
+    baseline: Baseline | None
+    warnings: tuple[str, ...]
 
 
 class Answer(NamedTuple):
@@ -254,6 +262,7 @@ def build(
         markers=tuple(s for s in sessions if s.at >= starts[lead_days]),
         scores=tuple(score for score in readings.scores if starts[lead_days] <= score.at < starts[-1]),
         baseline=baseline,
+        warnings=(),
     )
     return Series(
         trend=trend,

@@ -68,7 +68,7 @@ class ConsolePage(View):
         person, zone = self.actor.person, self.actor.person.time_zone
         local = self.now.astimezone(clock.zone(zone))
         role = next((role for role in _ROLES if role in self.actor.roles), None)
-        clinic = Clinic.objects.filter(id__in=[self.actor.clinic_id]).values_list("short_name", flat=True).first()
+        clinic = Clinic.objects.filter(id=self.actor.here).values_list("short_name", flat=True).first()
         return {
             "theme": errors.theme_of(self.request),
             "in_care": access.patients_of(self.actor).count(),

@@ -10,7 +10,6 @@ from django.utils.safestring import mark_safe
 
 from backend.accounts import access
 from backend.common import clock
-from backend.common.problems import not_found
 from backend.insights import panel, spark, words
 from backend.insights.attention import Level
 from backend.insights.panel import Row
@@ -42,11 +41,9 @@ class Panel(ConsolePage):
 
     def show(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """The page."""
-        if self.actor.clinic_id is None:
-            raise not_found()
         everyone = panel.rows(
             patients=access.patients_of(self.actor),
-            clinic_id=self.actor.clinic_id,
+            clinic_id=self.actor.here,
             reader=self.actor.person,
             now=self.now,
         )
