@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from django.db import IntegrityError
+
 from backend.accounts import counters
 from backend.accounts.models import Person
 from backend.common import clock
@@ -103,7 +105,10 @@ def set_rule(
     slot = ledger.next_free(rule, after=now)
     if slot is None:
         raise NeverHappens("This rule never happens again; nothing can be planned.")
-    _save(rule, now=now, new=known is None)
+    try:
+        _save(rule, now=now, new=known is None)
+    except IntegrityError:  # someone else took the id in the same moment
+        raise TakenRuleId(str(id)) from None
     ledger.write_plan(rule, [slot], now=now, reason=Reason.RULE_CHANGED)
     return rule, known is None
 

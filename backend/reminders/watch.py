@@ -18,8 +18,8 @@ log = structlog.get_logger(__name__)
 
 SWEEP_SECONDS = 1.0
 REPORT_SECONDS = 2.0
-# A part that said nothing for so long is not well.
-_SILENCE = {"worker": timedelta(seconds=10), "beat": timedelta(seconds=10), "tick": timedelta(seconds=15)}
+# A part that said nothing for so long is not well; a sweep may wait ten seconds for a mail server that hangs.
+_SILENCE = {"worker": timedelta(seconds=10), "beat": timedelta(seconds=30), "tick": timedelta(seconds=15)}
 
 _BEAT = """
 INSERT INTO reminders_heartbeat (name, part, beat_at) VALUES (%s, %s, %s)

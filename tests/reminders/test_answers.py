@@ -8,7 +8,7 @@ import pytest
 from backend.common import clock
 from backend.reminders import claiming, dispatch, planning
 from backend.reminders.models import Purpose, Reminder
-from tests.reminders.conftest import appointment, check_in_rule, door, ledger
+from tests.reminders.engine import appointment, check_in_rule, door, ledger
 
 
 @pytest.fixture

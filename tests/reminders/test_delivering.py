@@ -10,7 +10,7 @@ from backend.reminders import claiming, dispatch, doorbell, leases, planning
 from backend.reminders.channels.email import Email
 from backend.reminders.models import Delivery, Purpose, ReminderClass
 from tests.live import free_port
-from tests.reminders.conftest import DUE, NOON, appointment, check_in_rule, deliveries, door, later, ledger, statuses
+from tests.reminders.engine import DUE, NOON, appointment, check_in_rule, deliveries, door, later, ledger, statuses
 
 
 def claimed(person):

@@ -9,7 +9,7 @@ from django.db import connections
 from backend.accounts import access
 from backend.reminders import claiming, dispatch, planning
 from backend.reminders.models import Delivery, Purpose, Reminder, Rule, Status
-from tests.reminders.conftest import (
+from tests.reminders.engine import (
     DUE,
     EVENING,
     NOON,

@@ -11,7 +11,7 @@ from backend.common import clock
 from backend.reminders import planning
 from backend.reminders.models import Purpose, Reason, Rule, Status
 from backend.reminders.walltime import instant, wall
-from tests.reminders.conftest import EVENING, NOON, appointment, check_in_rule, door, ledger
+from tests.reminders.engine import EVENING, NOON, appointment, check_in_rule, door, ledger
 
 MUMBAI = clock.zone("Asia/Kolkata")
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from backend.common import clock
-from tests.reminders.conftest import check_in_rule, ledger
+from tests.reminders.engine import check_in_rule, ledger
 
 RULE = {"title": "Stretch", "rrule": "FREQ=DAILY", "start": "2026-11-24T08:00", "time_zone": "Asia/Kolkata"}
 

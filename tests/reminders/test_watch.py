@@ -10,7 +10,7 @@ from backend.accounts import access
 from backend.common import clock
 from backend.reminders import claiming, watch
 from backend.reminders.models import Heartbeat
-from tests.reminders.conftest import DUE, check_in_rule, deliveries, later, ledger
+from tests.reminders.engine import DUE, check_in_rule, deliveries, later, ledger
 
 
 def until(condition, *, seconds=15.0):
