@@ -68,7 +68,7 @@ def forks_end_with_this() -> None:
     """From now on the kernel ends this process's own forks when it ends, a kill -9 included."""
     if _libc is not None:
         libc = _libc
-        os.register_at_fork(after_in_child=lambda: libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM)))
+        os.register_at_fork(after_in_child=lambda: libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL)))
 
 
 def stop(child: subprocess.Popen[bytes], *, by: Sequence[tuple[signal.Signals, float]]) -> int:

@@ -70,7 +70,7 @@ class Supervisor:
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            self._be_child(name, target, output=writing, parent=parent)
+            self._be_child(name, target, pipe=(reading, writing), parent=parent)
         os.close(writing)
         os.set_blocking(reading, False)
         part = Part(name=name, target=target, once=once, pid=pid, pipe=reading, started=time.monotonic())
@@ -81,25 +81,25 @@ class Supervisor:
         self._remember()
         return part
 
-    def _be_child(self, name: str, target: Callable[[], None], *, output: int, parent: int) -> None:
+    def _be_child(self, name: str, target: Callable[[], None], *, pipe: tuple[int, int], parent: int) -> None:
         code = 1
         try:
             os.setsid()
-            processes.die_with(parent, signal.SIGTERM, name=f"afterglow {name}")
+            processes.die_with(parent, signal.SIGKILL, name=f"afterglow {name}")
             signal.set_wakeup_fd(-1)
             for number in (*ENDINGS, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            os.dup2(output, 1)
-            os.dup2(output, 2)
+            os.dup2(pipe[1], 1)
+            os.dup2(pipe[1], 2)
             sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
             self._selector.close()
             for part in self.parts.values():
                 with contextlib.suppress(OSError):
                     os.close(part.pipe)
-            for handle in (output, self._woken, self._wake, *self._close):
-                os.close(handle)
+            for handle in (*pipe, self._woken, self._wake, *self._close):
+                os.close(handle)  # a reading end kept here would keep this child from seeing its reader gone
             target()
             code = 0
         except SystemExit as ending:

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from backend.config import keeper
@@ -56,12 +56,11 @@ def servers(local: Path) -> Iterator[subprocess.Popen[str]]:
     eventually(lambda: not keeper.alive(local), "the servers did not stop")
 
 
-def eventually(holds: object, otherwise: str, *, seconds: float = 15.0) -> None:
-    """Wait until it holds."""
-    assert callable(holds)
+def eventually(holds: Callable[[], bool], otherwise: str | Callable[[], str], *, seconds: float = 15.0) -> None:
+    """Wait until it holds; fail with these words when it does not in time."""
     until = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < until, otherwise
+        assert time.monotonic() < until, otherwise() if callable(otherwise) else otherwise
         time.sleep(0.05)
 
 

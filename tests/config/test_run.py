@@ -57,7 +57,8 @@ class Demo:
         """Send the signal and wait until nothing of the clone runs any more."""
         self.process.send_signal(number)
         code = self.process.wait(timeout=30)
-        clones.eventually(lambda: not clones.processes_of(self.local), "something was left running", seconds=30)
+        left = lambda: "left running:\n" + "\n".join(clones.processes_of(self.local))  # noqa: E731
+        clones.eventually(lambda: not clones.processes_of(self.local), left, seconds=30)
         return code
 
     def published(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 READS = re.compile(
     r"""(?:env(?:\.[a-z_]+)?|flag|database|setting|address|os\.environ\.get|os\.environ\.setdefault)\(\s*"([A-Z][A-Z0-9_]+)\""""
 )
-NOT_OURS = {"PATH", "DJANGO_SETTINGS_MODULE"}
+NOT_OURS = {"PATH", "PYTHONTZPATH", "DJANGO_SETTINGS_MODULE"}
 
 
 def read_by_the_program() -> set[str]:
