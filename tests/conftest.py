@@ -1,14 +1,27 @@
 """What every test stands on: a real database with the application's role, a real cast, real servers where asked for."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 from django.db import connections
 
 from tests import cast as casting
 from tests import databases
 from tests.live import App, Stack, run_stack, serve
+
+# Numbered databases of Redis: 0 is the demo's, 1 the launcher's word for tests, each worker has one of its own.
+FIRST_REDIS = 2
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What one worker's tests count in the cache is not emptied by another's."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    url = f"{settings.REDIS_URL.rpartition('/')[0]}/{FIRST_REDIS + int(worker) % 6}"
+    settings.REDIS_URL = settings.CELERY_BROKER_URL = settings.CACHES["default"]["LOCATION"] = url
+
 
 KEPT = {"django_migrations", "django_content_type", "auth_permission", "django_site"}
 

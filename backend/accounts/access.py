@@ -3,15 +3,16 @@
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Literal
 
 import orjson
 from django.db import connections, transaction
 from django.db.models import Q, QuerySet
 
-from backend.accounts.models import CLINICIANS, STAFF, CareTeamMember, Membership, Person, Role
+from backend.accounts.models import CLINICIANS, STAFF, CareTeamMember, Person, Role
 from backend.common.problems import Problem, not_found
 
 Isolation = Literal["read committed", "repeatable read", "serializable"]
@@ -50,13 +51,17 @@ class Actor:
         return bool(self.roles & STAFF)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Record:
     """A patient's record, opened: whose it is, and whether the one who opened it is the patient."""
 
     patient: Person
     own: bool
-    zones: tuple[tuple[str, datetime], ...] = field(default=())
+
+    @cached_property
+    def zones(self) -> tuple[tuple[str, datetime], ...]:
+        """Where the patient lived: (zone, since), oldest first; never empty."""
+        return zones_of(self.patient)
 
 
 @contextmanager
@@ -124,10 +129,7 @@ def actor_of(
 
     Someone without any membership is an actor without roles: signed in, with nothing to see but the own account.
     """
-    roles: dict[uuid.UUID, set[str]] = {}
-    open_memberships = Membership.objects.filter(person=person, ended_at__isnull=True).order_by("since_at", "id")
-    for clinic, role in open_memberships.values_list("clinic_id", "role"):
-        roles.setdefault(clinic, set()).add(role)
+    roles = person.open_roles
     if clinic_id is None:
         if len(roles) > 1 and any(role in STAFF for held in roles.values() for role in held):
             raise Problem(
@@ -141,7 +143,7 @@ def actor_of(
     return Actor(
         person=person,
         clinic_id=clinic_id,
-        roles=frozenset(roles.get(clinic_id, ())) if clinic_id else frozenset(),
+        roles=roles.get(clinic_id, frozenset()) if clinic_id else frozenset(),
         device_id=device_id,
         request_id=request_id,
     )
@@ -172,7 +174,7 @@ def open_record(actor: Actor, patient_id: uuid.UUID) -> Record:
         if patient_or_none is None:
             raise not_found()
         patient = patient_or_none
-    return Record(patient=patient, own=patient.id == actor.person.id, zones=zones_of(patient))
+    return Record(patient=patient, own=patient.id == actor.person.id)
 
 
 def zones_of(person: Person) -> tuple[tuple[str, datetime], ...]:

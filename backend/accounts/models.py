@@ -1,12 +1,16 @@
 """Clinics, persons, their roles, who cares for whom, where they live."""
 
 import uuid
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower
+from django.utils.functional import cached_property
 
 
 class Role(models.TextChoices):
@@ -90,6 +94,12 @@ class Person(AbstractBaseUser):
             ),
         ]
 
+    @cached_property
+    def open_roles(self) -> Mapping[uuid.UUID, frozenset[str]]:
+        """The roles that the person holds now, by clinic, oldest membership first; the token's query fills it too."""
+        memberships = self.memberships.filter(ended_at__isnull=True).order_by("since_at", "id")
+        return by_clinic(memberships.values_list("clinic_id", "role"))
+
     @property
     def is_active(self) -> bool:  # type: ignore[override]
         """Django's word for a person who may sign in."""
@@ -97,6 +107,27 @@ class Person(AbstractBaseUser):
 
     def __str__(self) -> str:
         return str(self.id)
+
+
+def by_clinic(memberships: Iterable[tuple[uuid.UUID, str]]) -> Mapping[uuid.UUID, frozenset[str]]:
+    """(clinic, role) pairs as the roles of each clinic, in the order of the pairs."""
+    roles: dict[uuid.UUID, set[str]] = {}
+    for clinic, role in memberships:
+        roles.setdefault(clinic, set()).add(role)
+    return {clinic: frozenset(held) for clinic, held in roles.items()}
+
+
+class Session(AbstractBaseSession):
+    """A sign-in, on one phone or browser; it knows its person, so that a token costs one query and can be listed."""
+
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, null=True, related_name="sessions")
+
+    @classmethod
+    def get_session_store_class(cls) -> type[SessionBase]:
+        """The store that reads and writes this table."""
+        from backend.accounts.sessions import SessionStore
+
+        return SessionStore
 
 
 class Membership(models.Model):

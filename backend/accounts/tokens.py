@@ -3,9 +3,9 @@
 from datetime import datetime, timedelta
 
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-from django.contrib.sessions.backends.db import SessionStore
 
 from backend.accounts.models import Person
+from backend.accounts.sessions import SessionStore
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Literal
 
 from django.db import connection
@@ -119,11 +120,27 @@ def _without_duplicates(candidates: Sequence[Candidate], verdicts: dict[int, Ver
 def _insert(
     patient: Person, kind: Kind, candidates: Sequence[Candidate], received_at: datetime, source: str
 ) -> dict[uuid.UUID, Row]:
+    stored = [kind.stored(c.entry) for c in candidates]
+    values = [[column.packed(row[i]) for row in stored] for i, column in enumerate(kind.content)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _insert_statement(kind),
+            [
+                patient.id, len(candidates),
+                patient.id, source, len(candidates), received_at, received_at,
+                [c.id for c in candidates], [_skew_ms(c.entry, received_at) for c in candidates], *values,
+            ],
+        )  # fmt: skip
+        return {row["id"]: row for row in _rows(cursor, kind)}
+
+
+@cache
+def _insert_statement(kind: Kind) -> str:
     columns = ", ".join(c.sql_name for c in kind.content)
     unpacked = ", ".join(c.unpacked for c in kind.content)
     arrays = ", ".join(["%s::uuid[]", "%s::bigint[]", *(f"%s::{c.array_type}" for c in kind.content)])
     # Numbers that no row used leave a hole; a hole is harmless, for order is all that a reader asks of them.
-    sql = (
+    return (
         "WITH n AS (INSERT INTO accounts_patientcounter AS c (patient_id, value) VALUES (%s, %s) "  # noqa: S608
         "ON CONFLICT (patient_id) DO UPDATE SET value = c.value + excluded.value RETURNING value) "
         f"INSERT INTO {kind.db_table} "
@@ -132,18 +149,6 @@ def _insert(
         f"FROM n, unnest({arrays}) WITH ORDINALITY AS u(id, skew_ms, {columns}, place) "
         f"ON CONFLICT (id) DO NOTHING RETURNING {', '.join(row_fields(kind))}"
     )
-    stored = [kind.stored(c.entry) for c in candidates]
-    values = [[column.packed(row[i]) for row in stored] for i, column in enumerate(kind.content)]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            sql,
-            [
-                patient.id, len(candidates),
-                patient.id, source, len(candidates), received_at, received_at,
-                [c.id for c in candidates], [_skew_ms(c.entry, received_at) for c in candidates], *values,
-            ],
-        )  # fmt: skip
-        return {row["id"]: row for row in _rows(cursor, kind)}
 
 
 def _change(

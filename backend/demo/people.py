@@ -3,10 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.contrib.sessions.models import Session
-
 from backend.accounts import access, tokens
-from backend.accounts.models import Person
+from backend.accounts.models import Person, Session
 from backend.demo import cast
 from backend.demo.cast import id_of
 
