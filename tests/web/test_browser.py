@@ -191,5 +191,5 @@ def test_pages_are_light_to_carry(live_app: App, lived: Cast) -> None:
         for path in ("/sign-out", "/", f"/patients/{lived.patient.id}", f"/patients/{lived.patient.id}?range=1y"):
             answers.clear()
             page.goto(path, wait_until="load")
-            assert any(answer.url.endswith("console.css") for answer in answers)
+            assert any(answer.url.endswith("base.css") for answer in answers)
             assert sum(len(answer.body()) for answer in answers) < TRANSFER_LIMIT, path

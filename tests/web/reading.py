@@ -1,0 +1,26 @@
+"""Pages without a browser: Django's client, and what the page says."""
+
+from typing import Any
+
+from django.test import Client
+from lxml import html
+
+from backend.accounts.models import Person
+
+
+def browser(person: Person | None = None) -> Client:
+    """A client that is signed in as the person, or as nobody."""
+    client = Client()
+    if person is not None:
+        client.force_login(person)
+    return client
+
+
+def read(answer: Any) -> Any:
+    """The page as a tree."""
+    return html.fromstring(answer.content.decode())
+
+
+def words(node: Any) -> str:
+    """Everything that a part of the page says, on one line."""
+    return " ".join(" ".join(node.itertext()).split())
