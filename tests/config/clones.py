@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,8 +15,12 @@ ROOT = Path(__file__).resolve().parents[2]
 OWN = ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_DISPATCH_URL", "REDIS_URL", "EMAIL_URL", "BASE_URL", "PORT")
 
 
+USED: set[Path] = set()  # removed after each test: as root a clone's servers may live outside its folder
+
+
 def environment(local: Path, **more: str) -> dict[str, str]:
     """This process's environment without the addresses of its servers, pointed at another `.local/`."""
+    USED.add(local)
     kept = {key: value for key, value in os.environ.items() if key not in (*OWN, "SECRET_KEY", "DEMO", "RATE_LIMITS")}
     return {**kept, "LOCAL_DIR": str(local), **more}
 
@@ -68,6 +73,13 @@ def settings(local: Path) -> dict[str, str]:
     """The keys of that clone's `.local/env`."""
     lines = (local / "env").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def kill_all(local: Path) -> None:
+    """kill -9 for every process of that clone, at once."""
+    for line in processes_of(local):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(line.split()[0]), signal.SIGKILL)
 
 
 def processes_of(local: Path) -> list[str]:

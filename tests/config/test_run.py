@@ -79,8 +79,7 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
     demo = Demo(tmp_path / "clone" / ".local")
     demo.local.parent.mkdir()
     yield demo
-    for line in clones.processes_of(demo.local):
-        os.kill(int(line.split()[0]), signal.SIGKILL)
+    clones.kill_all(demo.local)
     home.remove(demo.local)
 
 
@@ -100,8 +99,7 @@ def test_the_demo_comes_up_goes_down_and_survives_every_kill(demo: Demo) -> None
 
     demo.start()
     assert demo.get("/readyz")["status"] == "ok"
-    for line in clones.processes_of(demo.local):
-        os.kill(int(line.split()[0]), signal.SIGKILL)
+    clones.kill_all(demo.local)
     demo.process.wait()
 
     demo.start()

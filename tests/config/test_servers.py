@@ -169,8 +169,7 @@ def test_after_a_kill_of_everything_the_next_start_recovers(tmp_path: Path) -> N
             with psycopg.connect(clones.settings(local)["DATABASE_OWNER_URL"]) as owner:
                 owner.execute("CREATE TABLE kept AS SELECT 1 AS n")
             first.kill()
-            for line in clones.processes_of(local):
-                os.kill(int(line.split()[0]), signal.SIGKILL)
+            clones.kill_all(local)
             (local / "servers.json").unlink(missing_ok=True)
         again = clones.stack(
             local, "exec", "--", "python", "-c",
