@@ -59,9 +59,9 @@ def live_app(django_db_setup: str) -> Iterator[App]:
         yield app
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running_stack(django_db_setup: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Web, worker, beat and mailbox, started once for a worker's journeys."""
+    """Web, worker, beat and mailbox, for one module: a beat that went on would claim what other tests make due."""
     with run_stack(django_db_setup, tmp_path_factory.mktemp("stack")) as stack:
         yield stack
 

@@ -78,7 +78,9 @@ def test_names_of_columns_say_what_they_hold(model: type[models.Model]) -> None:
         return
     for field in model._meta.concrete_fields:
         if isinstance(field, models.DateTimeField):
-            assert field.name.endswith("_at") or field.name in {"last_login", "expire_date"}, f"{field.name} is an instant"
+            assert field.name.endswith("_at") or field.name in {"last_login", "expire_date"}, (
+                f"{field.name} is an instant"
+            )
         elif isinstance(field, models.DateField):
             assert field.name.endswith("_on") or field.name in {"day", "night_of"}, f"{field.name} is a date"
 

@@ -37,7 +37,8 @@ class SessionStore(db.SessionStore):
 
     def create_model_instance(self, data: dict[str, Any]) -> Session:
         """A row that knows its person."""
-        row: Session = super().create_model_instance(data)
+        row = super().create_model_instance(data)
+        assert isinstance(row, Session)  # noqa: S101 - the model named above
         row.person_id = data.get(SESSION_KEY)
         return row
 
@@ -60,7 +61,7 @@ def identify(*, token: str, now: datetime) -> tuple[Person, SessionStore] | None
     if data.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS or not _password_stands(person, data):
         return None
     person.__dict__["open_roles"] = by_clinic((uuid.UUID(clinic), role) for clinic, role in orjson.loads(found[1]))
-    store._session_cache = data
+    store._session_cache = data  # type: ignore[attr-defined] # as SessionBase itself keeps what it loaded
     return person, store
 
 

@@ -3,15 +3,15 @@
 A value that is not what it should be stops the start with one line. Each key is described in docs/settings.md.
 """
 
-import logging
 import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import environ
-import structlog
 from django.core.exceptions import ImproperlyConfigured
+
+from backend.config import logs
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL_DIR = Path(os.environ.get("LOCAL_DIR", ROOT / ".local"))
@@ -127,7 +127,6 @@ DATABASES = {
     "owner": database("DATABASE_OWNER_URL"),
     "dispatch": database("DATABASE_DISPATCH_URL", MIRROR="owner"),
 }
-DATABASE_ROUTERS: list[str] = []
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6379/0")
 CACHES = {
@@ -252,22 +251,13 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 CELERY_BEAT_SCHEDULE = {
-    "reminders.tick": {"task": "reminders.tick", "schedule": timedelta(seconds=1), "options": {"expire_seconds": 5}},
-    "reminders.deliver": {
-        "task": "reminders.deliver",
-        "schedule": timedelta(seconds=10),
-        "options": {"expire_seconds": 10},
-    },
-    "aftercare.expand_appointments": {
-        "task": "aftercare.expand_appointments",
-        "schedule": timedelta(hours=6),
-        "options": {"expire_seconds": 3600},
-    },
-    "accounts.send_outbox": {
-        "task": "accounts.send_outbox",
-        "schedule": timedelta(seconds=10),
-        "options": {"expire_seconds": 10},
-    },
+    task: {"task": task, "schedule": timedelta(seconds=every), "options": {"expire_seconds": expires}}
+    for task, every, expires in (
+        ("reminders.tick", 1, 5),
+        ("reminders.deliver", 10, 10),
+        ("accounts.send_outbox", 10, 10),
+        ("aftercare.expand_appointments", 21_600, 3_600),
+    )
 }
 DJANGO_CELERY_BEAT_TZ_AWARE = True
 
@@ -294,46 +284,9 @@ STORAGES = {
     },
 }
 WHITENOISE_USE_FINDERS = ON_LOOPBACK
-SILENCED_SYSTEM_CHECKS: list[str] = []
 
 # Write history: the row itself is the first version; event tables keep what updates and deletes replaced.
 PGHISTORY_APPEND_ONLY = True
-PGHISTORY_ADMIN_ALL_EVENTS = False
 
 # Logs: one line an event, the request's id in each, no personal data.
-structlog.configure(
-    processors=[
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-    ],
-    logger_factory=structlog.stdlib.LoggerFactory(),
-    wrapper_class=structlog.stdlib.BoundLogger,
-    cache_logger_on_first_use=True,
-)
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "plain": {
-            "()": structlog.stdlib.ProcessorFormatter,
-            "processor": structlog.dev.ConsoleRenderer(colors=False),
-            "foreign_pre_chain": [
-                structlog.contextvars.merge_contextvars,
-                structlog.stdlib.add_log_level,
-                structlog.processors.TimeStamper(fmt="iso", utc=True),
-            ],
-        }
-    },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
-    "loggers": {
-        "django.request": {"level": "ERROR"},
-        "django.server": {"level": "WARNING"},
-        "celery.beat": {"level": "WARNING"},
-        "celery.app.trace": {"level": "WARNING"},
-        "celery.worker.strategy": {"level": "WARNING"},
-    },
-}
-logging.captureWarnings(True)
+LOGGING = logs.configured(level=env.str("LOG_LEVEL", "INFO"))

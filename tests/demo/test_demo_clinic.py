@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from io import StringIO
 
 import pytest
-from django.contrib.sessions.models import Session as SignedIn
+from backend.accounts.models import Session as SignedIn
 from django.core.management import CommandError, call_command
 from django.db import connection
 from rest_framework.test import APIRequestFactory
