@@ -28,7 +28,10 @@ def configured(*, level: str) -> dict[str, Any]:
         "formatters": {
             "plain": {
                 "()": structlog.stdlib.ProcessorFormatter,
-                "processor": structlog.dev.ConsoleRenderer(colors=False),
+                # Plain tracebacks: a richer one would print local variables, and with them tokens and notes.
+                "processor": structlog.dev.ConsoleRenderer(
+                    colors=False, exception_formatter=structlog.dev.plain_traceback
+                ),
                 "foreign_pre_chain": _COMMON,
             }
         },

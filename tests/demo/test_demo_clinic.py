@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 from io import StringIO
 
 import pytest
-from backend.accounts.models import Session as SignedIn
 from django.core.management import CommandError, call_command
 from django.db import connection
 from rest_framework.test import APIRequestFactory
 
 from backend.accounts import access
 from backend.accounts.models import CareTeamMember, Clinic, Membership, PatientCounter, Person, Role
+from backend.accounts.models import Session as SignedIn
 from backend.accounts.sign_in import TokenAuthentication
 from backend.aftercare.models import MoodCheckIn, Occurrence, PatientState
 from backend.common import clock
