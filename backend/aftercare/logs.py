@@ -131,7 +131,24 @@ def _insert(
                 [c.id for c in candidates], [_skew_ms(c.entry, received_at) for c in candidates], *values,
             ],
         )  # fmt: skip
-        return {row["id"]: row for row in _rows(cursor, kind)}
+        numbers = dict(cursor.fetchall())
+    # The rows as they stand, without reading back what was just written.
+    common = {
+        "version": 1, "received_at": received_at, "updated_at": received_at, "deleted_at": None, "source": source,
+        "patient_id": patient.id,
+    }  # fmt: skip
+    names = [column.sql_name for column in kind.content]
+    return {
+        c.id: {
+            "id": c.id,
+            "change_number": numbers[c.id],
+            "skew_ms": _skew_ms(c.entry, received_at),
+            **common,
+            **dict(zip(names, content, strict=True)),
+        }
+        for c, content in zip(candidates, stored, strict=True)
+        if c.id in numbers
+    }
 
 
 @cache
@@ -147,7 +164,7 @@ def _insert_statement(kind: Kind) -> str:
         f"(id, patient_id, source, version, change_number, received_at, updated_at, skew_ms, {columns}) "
         f"SELECT u.id, %s, %s, 1, n.value - %s + u.place, %s, %s, u.skew_ms, {unpacked} "
         f"FROM n, unnest({arrays}) WITH ORDINALITY AS u(id, skew_ms, {columns}, place) "
-        f"ON CONFLICT (id) DO NOTHING RETURNING {', '.join(row_fields(kind))}"
+        "ON CONFLICT (id) DO NOTHING RETURNING id, change_number"
     )
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -70,7 +70,7 @@ def convert(data: Any, shape: type[Body], *, ignored: Collection[str] = ()) -> B
         body = msgspec.convert(given, shape)
     except (msgspec.ValidationError, OverflowError, RecursionError):
         raise problems.invalid(*_faults(given, shape)) from None
-    faults = [fault for name in body.__struct_fields__ for fault in _value_faults(name, getattr(body, name))]
+    faults = [fault for name in _bounded_fields(shape) for fault in _value_faults(name, getattr(body, name))]
     if faults := faults + body.faults():
         raise problems.invalid(*faults)
     return body
@@ -103,6 +103,16 @@ def _faults(data: Mapping[str, Any], shape: type[Struct]) -> list[FieldError]:
 @cache
 def _hints(shape: type[Struct]) -> dict[str, Any]:
     return get_type_hints(shape, include_extras=True)
+
+
+@cache
+def _bounded_fields(shape: type[Struct]) -> tuple[str, ...]:
+    """The fields whose values have bounds that their type does not say: instants, dates, zones."""
+    return tuple(
+        name
+        for name, hint in get_type_hints(shape).items()
+        if name == "time_zone" or {datetime, date} & {hint, *get_args(hint)}
+    )
 
 
 _PATH = re.compile(r" - at `\$(?P<path>[^`]*)`$")
