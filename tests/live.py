@@ -25,9 +25,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass
 class App:
-    """A running API server."""
+    """A running API server and its process."""
 
     base_url: str
+    pid: int
 
 
 def free_port() -> int:
@@ -98,9 +99,9 @@ def serve(database: str, **more: str) -> Iterator[App]:
         "--workers", "1", "--blocking-threads", "4", "--no-ws", "--log-level", "warning",
         "backend.config.wsgi:application",
     ]  # fmt: skip
-    with process(*command, env=environment(database, BASE_URL=base_url, **more)):
+    with process(*command, env=environment(database, BASE_URL=base_url, **more)) as child:
         wait_until(f"{base_url}/healthz")
-        yield App(base_url)
+        yield App(base_url, child.pid)
 
 
 @dataclass

@@ -85,11 +85,10 @@ class RequestGate:
         if not request.path.startswith("/api/"):
             return None
         if request.META.get("HTTP_TRANSFER_ENCODING"):
-            return problems.answer(
-                problems.Problem(
-                    status=411, code="length_required", detail="Send the body with a Content-Length, not chunked."
-                )
+            fault = problems.FieldError(
+                "Content-Length", "required", "Send the body with a Content-Length, not chunked."
             )
+            return problems.answer(problems.invalid(fault))
         limit = limit_for(request.path)
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not length.isdigit() or int(length) > limit:

@@ -57,7 +57,6 @@ _REFUSALS = {
     "403": "Your role may not do this.",
     "404": "There is no such record, or it is not yours to see.",
     "410": "The record was deleted; its version brings it back.",
-    "411": "Send the body with a Content-Length.",
     "412": "The record has changed since the version in If-Match; `current` holds it.",
     "413": "The body is too large.",
     "415": "Send the body as JSON.",
@@ -141,7 +140,7 @@ def _add_refusals(path: str, verb: str, operation: JSON) -> None:
     if "{" in path or any(p.get("name") == "patient" for p in operation.get("parameters", [])):
         codes.add("404")
     if verb in {"post", "put", "patch", "delete"}:
-        codes |= {"400", "404", "411", "413"}
+        codes |= {"400", "404", "413"}
     if "requestBody" in operation:
         codes.add("415")
     if any(p.get("name") == "If-Match" for p in operation.get("parameters", [])):
