@@ -18,9 +18,6 @@ from backend.aftercare.models import ExerciseLog, Log, MoodCheckIn, NutritionLog
 from backend.common.fields import NoteField, same_note
 from backend.common.problems import FieldError
 
-# A separator that no tag can hold (it is no printable character), for lists on their way through unnest.
-_SEPARATOR = "\x1f"
-
 
 @dataclass(frozen=True)
 class Column:
@@ -35,16 +32,9 @@ class Column:
         return str(self.field.column)
 
     @cached_property
-    def array_type(self) -> str:
-        """The type of the array in which a batch's values travel."""
-        return "text[]" if isinstance(self.field, ArrayField) else f"{self.field.rel_db_type(connection)}[]"
-
-    @cached_property
-    def unpacked(self) -> str:
-        """The SQL that turns a value of the array back into the column's type."""
-        if isinstance(self.field, ArrayField):
-            return f"string_to_array(u.{self.sql_name}, '{_SEPARATOR}')"
-        return f"u.{self.sql_name}"
+    def declared(self) -> str:
+        """Name and type, as a batch's records declare them to the database."""
+        return f"{self.sql_name} {self.field.rel_db_type(connection)}"
 
     def clean(self, value: Any) -> Any:
         """The value as it is stored: instants in UTC, codes as words, nothing as the column's own nothing."""
@@ -62,10 +52,6 @@ class Column:
         if isinstance(self.field, ArrayField):
             return []
         return "" if isinstance(self.field, models.CharField | models.TextField) and not self.field.null else None
-
-    def packed(self, value: Any) -> Any:
-        """A stored value as an element of the array in which it travels."""
-        return _SEPARATOR.join(value) if isinstance(self.field, ArrayField) else value
 
     def same(self, stored: Any, given: Any) -> bool:
         """Whether the patient said again what is stored."""

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Literal
 
+import orjson
 from django.db import connection
 
 from backend.accounts import counters
@@ -121,14 +122,13 @@ def _insert(
     patient: Person, kind: Kind, candidates: Sequence[Candidate], received_at: datetime, source: str
 ) -> dict[uuid.UUID, Row]:
     stored = [kind.stored(c.entry) for c in candidates]
-    values = [[column.packed(row[i]) for row in stored] for i, column in enumerate(kind.content)]
     with connection.cursor() as cursor:
         cursor.execute(
             _insert_statement(kind),
             [
                 patient.id, len(candidates),
                 patient.id, source, len(candidates), received_at, received_at,
-                [c.id for c in candidates], [_skew_ms(c.entry, received_at) for c in candidates], *values,
+                _as_records(kind, candidates, stored, received_at),
             ],
         )  # fmt: skip
         numbers = dict(cursor.fetchall())
@@ -154,18 +154,38 @@ def _insert(
 @cache
 def _insert_statement(kind: Kind) -> str:
     columns = ", ".join(c.sql_name for c in kind.content)
-    unpacked = ", ".join(c.unpacked for c in kind.content)
-    arrays = ", ".join(["%s::uuid[]", "%s::bigint[]", *(f"%s::{c.array_type}" for c in kind.content)])
+    given = ", ".join(f"u.{c.sql_name}" for c in kind.content)
     # Numbers that no row used leave a hole; a hole is harmless, for order is all that a reader asks of them.
     return (
         "WITH n AS (INSERT INTO accounts_patientcounter AS c (patient_id, value) VALUES (%s, %s) "  # noqa: S608
         "ON CONFLICT (patient_id) DO UPDATE SET value = c.value + excluded.value RETURNING value) "
         f"INSERT INTO {kind.db_table} "
         f"(id, patient_id, source, version, change_number, received_at, updated_at, skew_ms, {columns}) "
-        f"SELECT u.id, %s, %s, 1, n.value - %s + u.place, %s, %s, u.skew_ms, {unpacked} "
-        f"FROM n, unnest({arrays}) WITH ORDINALITY AS u(id, skew_ms, {columns}, place) "
+        f"SELECT u.id, %s, %s, 1, n.value - %s + u.place, %s, %s, u.skew_ms, {given} FROM n, {_records(kind)} "
         "ON CONFLICT (id) DO NOTHING RETURNING id, change_number"
     )
+
+
+def _records(kind: Kind) -> str:
+    """A parameter of JSON records as the table `u`, in their order; cheaper than an array for each column."""
+    names = ", ".join(c.sql_name for c in kind.content)
+    declared = ", ".join(c.declared for c in kind.content)
+    return (
+        f"ROWS FROM (json_to_recordset(%s::json) AS (id uuid, gone boolean, skew_ms bigint, {declared})) "
+        f"WITH ORDINALITY AS u(id, gone, skew_ms, {names}, place)"
+    )
+
+
+def _as_records(
+    kind: Kind, candidates: Sequence[Candidate], stored: Sequence[Sequence[Any]], received_at: datetime
+) -> str:
+    names = [c.sql_name for c in kind.content]
+    records = [
+        {"id": c.id, "gone": c.delete, "skew_ms": _skew_ms(c.entry, received_at)}
+        | dict(zip(names, content, strict=True))
+        for c, content in zip(candidates, stored, strict=True)
+    ]
+    return orjson.dumps(records, default=str).decode()
 
 
 def _change(
@@ -237,30 +257,20 @@ def _read(kind: Kind, table: str, patient: Person, ids: Sequence[uuid.UUID]) -> 
 
 def _update(patient: Person, kind: Kind, candidates: Sequence[Candidate], received_at: datetime) -> list[Row]:
     last = counters.next_numbers(patient_id=patient.id, count=len(candidates))
-    names = [c.sql_name for c in kind.content]
-    arrays = ", ".join(["%s::uuid[]", "%s::boolean[]", *(f"%s::{c.array_type}" for c in kind.content)])
     # A deletion keeps the content: the tombstone can be restored, and history knows what was there.
     changes = ", ".join(
-        f"{c.sql_name} = CASE WHEN u.gone THEN t.{c.sql_name} ELSE {c.unpacked} END" for c in kind.content
+        f"{c.sql_name} = CASE WHEN u.gone THEN t.{c.sql_name} ELSE u.{c.sql_name} END" for c in kind.content
     )
     returned = ", ".join(f"t.{name}" for name in row_fields(kind))
     sql = (
         f"UPDATE {kind.db_table} AS t SET {changes}, version = t.version + 1, "  # noqa: S608
         "change_number = %s - %s + u.place, updated_at = %s, deleted_at = CASE WHEN u.gone THEN %s::timestamptz END "
-        f"FROM unnest({arrays}) WITH ORDINALITY AS u(id, gone, {', '.join(names)}, place) "
-        f"WHERE t.id = u.id AND t.patient_id = %s RETURNING {returned}"
+        f"FROM {_records(kind)} WHERE t.id = u.id AND t.patient_id = %s RETURNING {returned}"
     )
     stored = [kind.stored(c.entry) for c in candidates]
-    values = [[column.packed(row[i]) for row in stored] for i, column in enumerate(kind.content)]
+    records = _as_records(kind, candidates, stored, received_at)
     with connection.cursor() as cursor:
-        cursor.execute(
-            sql,
-            [
-                last, len(candidates), received_at, received_at,
-                [c.id for c in candidates], [c.delete for c in candidates], *values,
-                patient.id,
-            ],
-        )  # fmt: skip
+        cursor.execute(sql, [last, len(candidates), received_at, received_at, records, patient.id])
         return _rows(cursor, kind)
 
 
