@@ -106,7 +106,7 @@ def ours(person: uuid.UUID, now: datetime) -> bytes:
     with access.acting_as(person, None, "bench"):
         zones = access.zones_of(Person.objects.get(id=person))
         span = calendar.span_of(today=calendar.day_of(zones=zones, at=now), days=DAYS)
-        series = queries.series_of(patient_id=person, zones=zones, span=span, now=now, answers=False)
+        series = queries.series_of(patient_id=person, clinic_id=None, zones=zones, span=span, now=now, answers=False)
         return msgspec.json.encode(series.trend)
 
 

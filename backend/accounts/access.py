@@ -53,10 +53,15 @@ class Actor:
 
 @dataclass(frozen=True)
 class Record:
-    """A patient's record, opened: whose it is, and whether the one who opened it is the patient."""
+    """A patient's record, opened: whose it is, and for which clinic; None for the patient, who sees what all wrote."""
 
     patient: Person
-    own: bool
+    clinic_id: uuid.UUID | None
+
+    @property
+    def own(self) -> bool:
+        """Whether the one who opened it is the patient."""
+        return self.clinic_id is None
 
     @cached_property
     def zones(self) -> tuple[tuple[str, datetime], ...]:
@@ -174,7 +179,7 @@ def open_record(actor: Actor, patient_id: uuid.UUID) -> Record:
         if patient_or_none is None:
             raise not_found()
         patient = patient_or_none
-    return Record(patient=patient, own=patient.id == actor.person.id)
+    return Record(patient=patient, clinic_id=None if patient.id == actor.person.id else actor.here)
 
 
 def zones_of(person: Person) -> tuple[tuple[str, datetime], ...]:

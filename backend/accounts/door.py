@@ -63,7 +63,7 @@ class DoorView(APIView):
         return f"{request.method} {type(self).__name__}"
 
     def _check_role(self, request: Request) -> None:
-        allowed = self.roles.get(request.method or "")
+        allowed = self.roles.get("GET" if request.method == "HEAD" else request.method or "")
         if allowed is not None and not self.actor.roles & allowed:
             raise Problem(status=403, code="permission_denied", detail="Your role may not do this.")
 
@@ -107,6 +107,12 @@ def _of_database(error: DatabaseError) -> Problem | None:
             code="database_away",
             detail="The database is away for a moment; nothing was stored. Send the request again.",
             headers={"Retry-After": "2"},
+        )
+    if state.startswith("22") or state == "23514":
+        return Problem(
+            status=400,
+            code="cannot_be_stored",
+            detail="A value is of a kind or size that cannot be stored; nothing was. Check it against the contract.",
         )
     return None
 

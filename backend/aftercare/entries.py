@@ -148,7 +148,7 @@ class SubstanceEntry(Entry, kw_only=True, frozen=True):
     substance: Annotated[str, choice(Substance.values)]
     used: bool
     amount: Annotated[float, Meta(ge=0, le=1_000_000)] | None = None
-    unit: Annotated[str, Meta(max_length=40, pattern="^[^\x00]*$")] | None = None
+    unit: Annotated[str, Meta(max_length=40, pattern="^[^\x00-\x1f]*$(?!\n)")] | None = None
     craving: Score | None = None
     triggers: Tags | None = None
     what_helped: Text | None = None

@@ -19,18 +19,20 @@ LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
 Instant = Annotated[datetime, Meta(tz=True, description="ISO 8601 with offset", examples=["2026-11-24T20:15:00+05:30"])]
 Text = Annotated[str, Meta(max_length=4000, pattern="^[^\x00]*$")]
-Line = Annotated[str, Meta(max_length=200, pattern="^[^\x00]*$")]
-Word = Annotated[str, Meta(min_length=1, max_length=40, pattern="^[^\x00-\x1f]*$")]
+# Python lets `$` match before a last newline; the look-ahead forbids it, there and in every other dialect.
+Line = Annotated[str, Meta(max_length=200, pattern="^[^\x00-\x1f]*$(?!\n)")]
+Word = Annotated[str, Meta(min_length=1, max_length=40, pattern="^[^\x00-\x1f]*$(?!\n)")]
 Score = Annotated[int, Meta(ge=0, le=10, description="0 to 10")]
 ZoneName = Annotated[
-    str, Meta(max_length=64, pattern="^[A-Za-z0-9_+/-]+$", description="IANA time zone", examples=["Asia/Kolkata"])
+    str,
+    Meta(max_length=64, pattern="^[A-Za-z0-9_+/-]+$(?!\n)", description="IANA time zone", examples=["Asia/Kolkata"]),
 ]
 
 
 def choice(values: Iterable[str]) -> Meta:
     """Restricts a text to these words: `Annotated[str, choice(Role.values)]`."""
     words = list(values)
-    return Meta(pattern=f"^(?:{'|'.join(map(re.escape, words))})$", extra_json_schema={"enum": words})
+    return Meta(pattern=f"^(?:{'|'.join(map(re.escape, words))})$(?!\n)", extra_json_schema={"enum": words})
 
 
 Body = TypeVar("Body", bound="Struct")

@@ -16,6 +16,8 @@ from backend.common import problems
 MIB = 1024 * 1024
 # API.md: 413 past 1 MiB, a batch may have 5, a push of the sync protocol 20.
 _LIMITS = ((re.compile(r"^/api/v1/sync/push$"), 20 * MIB), (re.compile(r"^/api/v1/[a-z-]+/batch$"), 5 * MIB))
+MAX_DEPTH = 32
+_UUID = re.compile(r"(?<=/)[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?=/|$)")
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
 
 
@@ -59,6 +61,15 @@ def decode(body: bytes) -> Any:
         raise problems.invalid(problems.FieldError("", "not_json", "The body is nested too deeply.")) from None
 
 
+def _deeper_than(limit: int, data: Any) -> bool:
+    """Whether lists and objects are nested beyond the limit; allauth's own reader would break on it."""
+    level = [data]
+    for _ in range(limit + 1):
+        level = [part for part in level if isinstance(part, dict | list)]
+        level = [value for part in level for value in (part.values() if isinstance(part, dict) else part)]
+    return any(isinstance(part, dict | list) for part in level)
+
+
 def limit_for(path: str) -> int:
     """How many bytes a body sent to this path may have."""
     return next((limit for pattern, limit in _LIMITS if pattern.match(path)), MIB)
@@ -75,10 +86,14 @@ class RequestGate:
         given = request.headers.get("X-Request-Id", "")
         request_id = given if _REQUEST_ID.match(given) else str(uuid.uuid4())
         request.request_id = request_id  # type: ignore[attr-defined]
+        # Some phones write ids in capitals; it is the same record.
+        request.path_info = _UUID.sub(lambda found: found[0].lower(), request.path_info)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         response = self._refusal(request) or self.get_response(request)
         response["X-Request-Id"] = request_id
+        if request.path.startswith("/api/v1/"):
+            response.setdefault("Cache-Control", "no-store")
         return response
 
     def _refusal(self, request: HttpRequest) -> HttpResponse | None:
@@ -101,7 +116,9 @@ class RequestGate:
             )
         if request.path.startswith("/api/v1/auth/") and length != "0":
             try:
-                decode(request.body)
+                data = decode(request.body)
+                if _deeper_than(MAX_DEPTH, data):
+                    raise problems.invalid(problems.FieldError("", "not_json", "The body is nested too deeply."))
             except problems.Problem as problem:
                 return problems.answer(problem)
         return None

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.db import DataError
 from django.db.models import QuerySet
 from rest_framework import exceptions
 from rest_framework.pagination import CursorPagination
@@ -37,7 +38,7 @@ class Pages(CursorPagination):
         """One page. Raises a 400 problem for a cursor that we did not give out."""
         try:
             return self.paginate_queryset(queryset, request) or []
-        except (exceptions.NotFound, ValidationError, ValueError, TypeError):
+        except (exceptions.NotFound, DataError, ValidationError, ValueError, TypeError):
             raise problems.invalid(
                 FieldError("cursor", "invalid", "This cursor is not one of ours; follow `next` or start without it.")
             ) from None

@@ -34,8 +34,9 @@ def instant(request: Request, name: str) -> datetime | None:
             if len(given) == 10
             else msgspec.convert(given.replace(" ", "+"), bodies.Instant)
         )
+        # In UTC, since the database takes no offset beyond 16 hours, and ISO 8601 does.
         if bodies.EARLIEST <= value.astimezone(UTC) <= bodies.LATEST:
-            return value
+            return value.astimezone(UTC)
     except (ValueError, OverflowError, msgspec.ValidationError):
         pass
     raise problems.invalid(

@@ -24,8 +24,8 @@ def _start_the_sweep(**_: Any) -> None:
     from backend.config import beat_entries
     from backend.reminders import watch
 
+    watch.start_sweeping()  # first: nothing that fails below may keep it from starting
     beat_entries.settle()
-    watch.start_sweeping()
 
 
 @worker_ready.connect

@@ -96,6 +96,9 @@ def start_postgres(place: Home, *, port: int) -> Server:
         "shared_buffers": "128MB",
         "timezone": "UTC",
         "log_timezone": "UTC",
+        # A refused row would stand in the log with all its values, once in DETAIL and once in STATEMENT.
+        "log_error_verbosity": "terse",
+        "log_min_error_statement": "panic",
         "jit": "off",
         "update_process_title": "off",
     }

@@ -1,7 +1,8 @@
 """How the program logs: one line an event, with the request's id and no personal data."""
 
 import logging
-from typing import Any
+import traceback
+from typing import Any, TextIO
 
 import structlog
 
@@ -11,6 +12,16 @@ _COMMON: list[Any] = [
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
+
+
+def _frames(out: TextIO, exc_info: Any) -> None:
+    """Where it happened and what kind of error it was; no message, which may quote a note, and no variables."""
+    error: BaseException | None = exc_info[1]
+    while error is not None:
+        out.writelines(["\n", *traceback.format_tb(error.__traceback__)])
+        state = getattr(error, "sqlstate", None)
+        out.write(f"{type(error).__qualname__}{f' {state}' if state else ''}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def configured(*, level: str) -> dict[str, Any]:
@@ -28,10 +39,7 @@ def configured(*, level: str) -> dict[str, Any]:
         "formatters": {
             "plain": {
                 "()": structlog.stdlib.ProcessorFormatter,
-                # Plain tracebacks: a richer one would print local variables, and with them tokens and notes.
-                "processor": structlog.dev.ConsoleRenderer(
-                    colors=False, exception_formatter=structlog.dev.plain_traceback
-                ),
+                "processor": structlog.dev.ConsoleRenderer(colors=False, exception_formatter=_frames),
                 "foreign_pre_chain": _COMMON,
             }
         },

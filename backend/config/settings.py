@@ -135,7 +135,8 @@ CACHES = {
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "afterglow",
         "OPTIONS": {"socket_timeout": 0.25, "socket_connect_timeout": 0.25},
-    }
+    },
+    "local": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
 }
 
 # People

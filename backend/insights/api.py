@@ -64,7 +64,12 @@ class _TrendDoor(DoorView):
         except BadSpan as bad:
             raise problems.invalid(FieldError(bad.field, bad.code, bad.detail)) from None
         return trends.series_of(
-            patient_id=record.patient.id, zones=record.zones, span=span, now=self.now, answers=answers
+            patient_id=record.patient.id,
+            clinic_id=record.clinic_id,
+            zones=record.zones,
+            span=span,
+            now=self.now,
+            answers=answers,
         )
 
 

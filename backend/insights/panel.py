@@ -47,6 +47,7 @@ LEFT JOIN LATERAL (
         to_json(array_agg(width_bucket(started_at, starts) - 1) FILTER (WHERE started_at >= opens)) AS lately
     FROM treatment_session
     WHERE patient_id = patient AND deleted_at IS NULL AND started_at <= %(now)s AND status <> 'cancelled'
+        AND clinic_id = %(clinic)s
 ) AS held ON true
 LEFT JOIN LATERAL (
     SELECT substance, day FROM aftercare_substancelog
@@ -63,6 +64,7 @@ UNION ALL (
     SELECT DISTINCT ON (appointment_id) o.patient_id, kind, o.starts_at, o.status = 'move_asked',
         with_person_id IS NULL OR with_person_id = %(reader)s, place, o.status
     FROM aftercare_occurrence AS o JOIN aftercare_appointment AS a ON a.id = appointment_id AND a.deleted_at IS NULL
+        AND a.clinic_id = %(clinic)s
     WHERE o.patient_id = ANY(%(patients)s::uuid[]) AND o.starts_at >= %(now)s AND o.starts_at < %(until)s
         AND o.status IN ('planned', 'confirmed', 'move_asked')
     ORDER BY appointment_id, o.starts_at)
@@ -100,7 +102,7 @@ def rows(*, patients: QuerySet[Person], clinic_id: uuid.UUID, reader: Person, no
     if not people:
         return []
     zones = zone_histories(people)
-    seen = _seen(people=people, zones=zones, now=now)
+    seen = _seen(people=people, clinic_id=clinic_id, zones=zones, now=now)
     visits = coming([person.id for person in people], clinic_id=clinic_id, reader=reader, now=now)
     found = []
     for person in people:
@@ -173,7 +175,9 @@ def _window(history: ZoneHistory, now: datetime) -> tuple[date, list[datetime]]:
     return today, calendar.day_starts(zones=history, since=since, until=today + timedelta(days=1))
 
 
-def _seen(*, people: Sequence[Person], zones: Mapping[uuid.UUID, ZoneHistory], now: datetime) -> dict[uuid.UUID, _Told]:
+def _seen(
+    *, people: Sequence[Person], clinic_id: uuid.UUID, zones: Mapping[uuid.UUID, ZoneHistory], now: datetime
+) -> dict[uuid.UUID, _Told]:
     keys: dict[tuple[tuple[str, datetime], ...], int] = {}
     # Whoever never moved shares a calendar with everyone else of the same zone.
     shared = {p: tuple(h) if len(h) > 1 else ((h[0][0], datetime.min.replace(tzinfo=UTC)),) for p, h in zones.items()}
@@ -185,6 +189,7 @@ def _seen(*, people: Sequence[Person], zones: Mapping[uuid.UUID, ZoneHistory], n
             _SEEN,
             {
                 "patients": [person.id for person in people],
+                "clinic": clinic_id,
                 "keys": [keys[shared[person.id]] for person in people],
                 "calendars": orjson.dumps(calendars).decode(),
                 "now": now,

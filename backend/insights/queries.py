@@ -61,6 +61,7 @@ UNION ALL SELECT 'near', (
     SELECT json_build_array(array_agg(width_bucket(felt_at, starts) - 1), array_agg(date_part('epoch', felt_at)))
     FROM given JOIN treatment_session AS s ON s.patient_id = patient AND s.deleted_at IS NULL
         AND started_at < %(closes)s AND started_at > %(opens)s - %(near)s AND status <> 'cancelled'
+        AND (%(clinic)s::uuid IS NULL OR clinic_id = %(clinic)s)
     JOIN aftercare_moodcheckin AS m ON m.patient_id = patient AND m.deleted_at IS NULL
         AND felt_at >= started_at AND felt_at < started_at + %(near)s
     WHERE felt_at >= %(opens)s AND felt_at < %(closes)s)::text
@@ -103,12 +104,18 @@ UNION ALL SELECT 'sessions', (
     SELECT json_agg(json_build_array(
         id, date_part('epoch', started_at), date_part('epoch', ended_at), route, dose_mg::float8) ORDER BY started_at)
     FROM given JOIN treatment_session ON patient_id = patient AND deleted_at IS NULL
-    WHERE started_at < %(closes)s AND status <> 'cancelled')::text
+    WHERE started_at < %(closes)s AND status <> 'cancelled'
+        AND (%(clinic)s::uuid IS NULL OR clinic_id = %(clinic)s))::text
 """
 
 
-def series_of(*, patient_id: uuid.UUID, zones: ZoneHistory, span: Span, now: datetime, answers: bool) -> Series:
-    """The series of a patient's days, with each answer by itself where `answers`. The caller has opened the record."""
+def series_of(
+    *, patient_id: uuid.UUID, clinic_id: uuid.UUID | None, zones: ZoneHistory, span: Span, now: datetime, answers: bool
+) -> Series:
+    """The series of a patient's days, with each answer by itself where `answers`. The caller has opened the record.
+
+    A clinic sees the sessions that it held itself; None, for the patient, sees all.
+    """
     since = span.since - timedelta(days=_LEAD_DAYS)
     starts = calendar.day_starts(zones=zones, since=since, until=span.until)
     return build(
@@ -118,15 +125,26 @@ def series_of(*, patient_id: uuid.UUID, zones: ZoneHistory, span: Span, now: dat
         until=span.until,
         starts=starts,
         lead_days=_LEAD_DAYS,
-        readings=read(patient_id=patient_id, starts=starts, since=since, until=span.until, answers=answers),
+        readings=read(
+            patient_id=patient_id, clinic_id=clinic_id, starts=starts, since=since, until=span.until, answers=answers
+        ),
         now=now,
     )
 
 
-def read(*, patient_id: uuid.UUID, starts: Sequence[datetime], since: date, until: date, answers: bool) -> Readings:
+def read(
+    *,
+    patient_id: uuid.UUID,
+    clinic_id: uuid.UUID | None,
+    starts: Sequence[datetime],
+    since: date,
+    until: date,
+    answers: bool,
+) -> Readings:
     """What the database holds of the patient's days from `since` to before `until`, whose boundaries are `starts`."""
     given: dict[str, Any] = {
         "patient": patient_id,
+        "clinic": clinic_id,
         "starts": _literal(tuple(starts)),
         "opens": starts[0],
         "closes": starts[-1],

@@ -24,7 +24,8 @@ def page(request: HttpRequest, *, status: int, headline: str = "", text: str = "
     """A page that says what happened; without words of the caller's, those for the status."""
     known = _WORDS.get(status, _WORDS[500])
     # A 500 or 503 may mean that the database is away, so nothing asks it who this is.
-    signed_in = status < 500 and request.user.is_authenticated
+    # Nor is it known before the middleware has asked, as with a host that is not ours.
+    signed_in = status < 500 and hasattr(request, "user") and request.user.is_authenticated
     back = reverse("panel") if signed_in else reverse("account_login")
     context = {
         "headline": headline or known[0],

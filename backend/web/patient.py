@@ -41,7 +41,14 @@ class PatientPage(ConsolePage):
         if chosen not in RANGES:
             raise Problem(status=400, code="invalid", detail="range is 4w, 12w or 1y.")
         span = calendar.span_of(today=calendar.day_of(zones=record.zones, at=self.now), days=RANGES[chosen][0])
-        series = queries.series_of(patient_id=patient_id, zones=record.zones, span=span, now=self.now, answers=True)
+        series = queries.series_of(
+            patient_id=patient_id,
+            clinic_id=record.clinic_id,
+            zones=record.zones,
+            span=span,
+            now=self.now,
+            answers=True,
+        )
         everyone = panel.rows(
             patients=access.patients_of(self.actor),
             clinic_id=self.actor.here,
