@@ -189,6 +189,8 @@ class Invitations(DoorView):
                 care_team=body.care_team,
                 now=self.now,
             )
+        except invitations.NoAddress as error:
+            raise problems.invalid(FieldError("/email", "invalid", str(error))) from error
         except invitations.Underage as error:
             raise problems.invalid(FieldError("/born_on", "underage", str(error))) from error
         except invitations.AlreadyMember as error:

@@ -6,6 +6,9 @@ import uuid
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+
 from backend.accounts import outbox, people
 from backend.accounts.models import CLINICIANS, Clinic, Invitation, Membership, Person, Role
 from backend.common import clock
@@ -20,6 +23,10 @@ class NotInvited(ValueError):
 
 class Underage(ValueError):
     """Only adults can be invited as patients."""
+
+
+class NoAddress(ValueError):
+    """No mail can be sent to this."""
 
 
 class AlreadyMember(ValueError):
@@ -40,8 +47,12 @@ def invite(
 ) -> Invitation:
     """Writes the invitation and puts its mail into the outbox.
 
-    Raises Underage, AlreadyMember, people.NotAClinician.
+    Raises NoAddress, Underage, AlreadyMember, people.NotAClinician.
     """
+    try:
+        validate_email(email.lower())
+    except ValidationError:
+        raise NoAddress("This is not an e-mail address.") from None
     today = now.astimezone(clock.zone(time_zone)).date()
     if role == Role.PATIENT and (born_on is None or _years(born_on, today) < ADULT_AT):
         raise Underage("Afterglow is for adults: give a birth date of 18 years ago or earlier.")
