@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -48,13 +49,14 @@ class Watch(threading.Thread):
         self._round, self._pause, self._over = round_, pause, threading.Event()
 
     def run(self) -> None:
-        """Until it is stopped; an error costs one round and the connections, which are made anew."""
-        while not self._over.wait(self._pause):
+        """At once, and again until it is stopped; an error costs one round and the connections, which are made anew."""
+        while not self._over.is_set():
             try:
                 self._round()
-            except Exception as error:  # the watch must outlive all that it watches
-                log.warning("a round of the watch failed, it goes on", watch=self.name, error=type(error).__name__)
+            except BaseException as error:  # the watch must outlive all that it watches, and a thread has no Ctrl-C
+                _tell(self.name, error)
                 _close()
+            self._over.wait(self._pause)
         _close()
 
     def stop(self) -> None:
@@ -63,9 +65,15 @@ class Watch(threading.Thread):
         self.join()
 
 
+def _tell(name: str, error: BaseException) -> None:
+    with suppress(Exception):  # a log that cannot be written is no reason to end
+        log.warning("a round of the watch failed, it goes on", watch=name, error=type(error).__name__)
+
+
 def _close() -> None:
     for connection in connections.all(initialized_only=True):
-        connection.close()
+        with suppress(Exception):  # it is broken anyhow; Django lets go of it all the same
+            connection.close()
 
 
 def start_sweeping() -> Watch:

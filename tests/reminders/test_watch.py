@@ -50,6 +50,36 @@ def test_the_sweep_goes_on_after_all_connections_were_cut(cast, sweeping):
     assert sweeping.is_alive()
 
 
+def test_the_first_round_of_the_sweep_is_at_once(database, monkeypatch):
+    monkeypatch.setattr(watch, "SWEEP_SECONDS", 3600)
+    thread = watch.start_sweeping()
+    until(lambda: watch.readiness(now=clock.now())["beat"]["well"])
+    thread.stop()
+
+
+class Broken:
+    """A connection that cannot even be closed."""
+
+    def close(self):
+        raise OSError("no such socket")
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit, GeneratorExit])
+def test_nothing_that_a_round_raises_ends_the_watch(error):
+    rounds = []
+
+    def round_():
+        rounds.append(1)
+        connections["default"] = Broken()
+        raise error
+
+    thread = watch.Watch("tried", round_=round_, pause=0.01)
+    thread.start()
+    until(lambda: len(rounds) > 2)
+    thread.stop()
+    assert not thread.is_alive()
+
+
 def test_readiness_tells_the_age_of_each_part_and_what_waits(cast):
     watch.beat(part="worker", now=DUE)
     watch.beat(part="beat", now=DUE - timedelta(minutes=1))
