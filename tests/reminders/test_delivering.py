@@ -125,6 +125,41 @@ def test_a_permanent_refusal_fails_and_says_so(cast, post):
     assert (ledger(cast.patient)[0].status, ledger(cast.patient)[0].reason) == ("failed", "undeliverable")
 
 
+def everyone_claimed(cast):
+    people = (cast.patient, cast.other_patient, cast.unassigned_patient)
+    for person in people:
+        check_in_rule(person)
+    claiming.claim(now=DUE)
+    return people
+
+
+def test_a_post_office_that_hangs_up_after_each_mail_gets_all_of_them_once(cast, post):
+    people = everyone_claimed(cast)
+    post.hangs_up = True
+    assert dispatch.deliver(now=later(seconds=1)) == 3
+    assert sorted(mail["To"] for mail in post.mails) == sorted(person.email for person in people)
+    assert [emails(person) for person in people] == [[(1, "sent", "")]] * 3
+
+
+def test_a_mail_whose_answer_is_lost_after_its_words_left_is_in_doubt_and_not_sent_again(cast, post):
+    claimed(cast.patient)
+    post.hangs_up, post.answer = True, ""
+    dispatch.deliver(now=later(seconds=1))
+    dispatch.deliver(now=later(minutes=5))
+    assert emails(cast.patient) == [(1, "unknown", "SMTPServerDisconnected")]
+    assert (ledger(cast.patient)[0].status, ledger(cast.patient)[0].reason) == ("sent", "unconfirmed")
+
+
+def test_a_refused_sender_is_not_the_patients_fault_and_the_mail_waits(cast, post):
+    claimed(cast.patient)
+    post.sender_answer = "550 5.7.1 quota exceeded"
+    assert dispatch.deliver(now=DUE) == 0
+    assert emails(cast.patient) == [(1, "pending", "sender refused, SMTP 550")]
+    post.sender_answer = "250 OK"
+    assert dispatch.deliver(now=later(minutes=1)) == 1
+    assert ledger(cast.patient)[0].status == "sent"
+
+
 def test_an_unreachable_post_office_costs_no_attempt(cast, settings):
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", free_port()
     claimed(cast.patient)

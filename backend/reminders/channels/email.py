@@ -2,20 +2,24 @@
 
 import smtplib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email.utils import parseaddr
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.core.mail.backends.smtp import EmailBackend
+from django.core.mail.message import sanitize_address
 
 from backend.accounts.models import Person
 from backend.reminders.channels.base import Fate, Outcome, Parcel, Send, Unreachable
 from backend.reminders.codes import Channel as Name
 
+# RFC 5321: done; the two with which a recipient is taken; the server is about to close the connection.
+_OK, _TAKEN, _CLOSING = 250, (250, 251), 421
+
 
 class Email:
-    """Django's SMTP backend, with an answer that tells a refusal from a lost connection."""
+    """Django's SMTP connection, with an answer that tells a refusal from a lost connection."""
 
     name: str = Name.EMAIL
     at_once = 1
@@ -27,32 +31,43 @@ class Email:
 
     @contextmanager
     def open(self) -> Iterator[Send]:
-        """One SMTP connection for some parcels. Raises Unreachable."""
+        """One SMTP connection for some parcels, made anew where the server closed it. Raises Unreachable."""
         connection = EmailBackend(fail_silently=False)
         _connect(connection)
 
         def send(parcel: Parcel) -> Outcome:
-            if connection.connection is None:
-                _connect(connection)
-            message = _message(parcel)
-            message.connection = connection
-            outcome = _send(message)
+            try:
+                outcome = _send(_connect(connection), parcel)
+            except Unreachable:
+                # Servers close a connection after so many mails or minutes; nothing was handed over, so once more.
+                _leave(connection)
+                outcome = _send(_connect(connection), parcel)
             if outcome.fate is not Fate.SENT:
                 # What was left of the conversation must not be taken for the answer to the next mail.
-                connection.close()
+                _leave(connection)
             return outcome
 
         try:
             yield send
         finally:
-            connection.close()
+            _leave(connection)
 
 
-def _connect(connection: EmailBackend) -> None:
+def _connect(connection: EmailBackend) -> smtplib.SMTP:
+    """The connection, opened and greeted if it was not yet."""
     try:
         connection.open()
+        smtp = connection.connection
+        assert smtp is not None  # noqa: S101 - it raises when it fails
+        smtp.ehlo_or_helo_if_needed()
     except (OSError, smtplib.SMTPException) as error:
         raise Unreachable(type(error).__name__) from error
+    return smtp
+
+
+def _leave(connection: EmailBackend) -> None:
+    with suppress(OSError, smtplib.SMTPException):
+        connection.close()
 
 
 def _message(parcel: Parcel) -> EmailMultiAlternatives:
@@ -72,18 +87,34 @@ def _message(parcel: Parcel) -> EmailMultiAlternatives:
     return message
 
 
-def _send(message: EmailMultiAlternatives) -> Outcome:
+def _send(smtp: smtplib.SMTP, parcel: Parcel) -> Outcome:
+    """The conversation about one mail. Raises Unreachable while nothing was handed over and the server is to blame."""
+    _, sender = parseaddr(settings.DEFAULT_FROM_EMAIL)
+    message = _message(parcel)
+    address = sanitize_address(parcel.address, settings.DEFAULT_CHARSET)
+    content = message.message().as_bytes(linesep="\r\n")  # type: ignore[call-arg]  # Django's own
     try:
-        message.send()
-    except smtplib.SMTPRecipientsRefused as error:
-        codes = [code for code, _ in error.recipients.values()]
-        return _by_code(max(codes, default=451))
-    except smtplib.SMTPResponseException as error:
-        return _by_code(error.smtp_code)
+        code, _ = smtp.mail(sender)
+        if code != _OK:  # a sender that is refused, or a quota: whoever the mail is for, it is not that person's fault
+            raise Unreachable(f"sender refused, SMTP {code}")
+        code, _ = smtp.rcpt(address)
+        if code == _CLOSING:
+            raise Unreachable(f"SMTP {code}")
+        if code not in _TAKEN:
+            return _by_code(code)
     except (OSError, smtplib.SMTPException) as error:
-        # The connection broke after the hand-over began: the server may or may not have taken the mail.
+        raise Unreachable(type(error).__name__) from error
+    return _data(smtp, content)
+
+
+def _data(smtp: smtplib.SMTP, content: bytes) -> Outcome:
+    try:
+        code, _ = smtp.data(content)
+    except smtplib.SMTPDataError as error:
+        return _by_code(error.smtp_code)
+    except Exception as error:  # whatever it was: from here on the server may have taken the mail
         return Outcome(Fate.UNKNOWN, type(error).__name__)
-    return Outcome(Fate.SENT)
+    return Outcome(Fate.SENT) if code == _OK else _by_code(code)
 
 
 def _by_code(code: int) -> Outcome:
