@@ -64,9 +64,9 @@ def deliver(*, now: datetime, waited: Mapping[ReminderClass, timedelta] = _NO_WA
 
 
 def _through(channel: Channel, leased: Sequence[Leased], token: uuid.UUID, shift: _Shift) -> int:
-    """Hands over through one channel; what it does not come to goes back."""
+    """Hands over through one channel; what it does not come to goes back, whatever happens."""
     waiting = {each.id: each for each in leased}
-    handed = 0
+    handed, wait, away = 0, _AWAY_FOR, ""
     try:
         with channel.open() as send:
             results: list[Result] = []
@@ -79,12 +79,13 @@ def _through(channel: Channel, leased: Sequence[Leased], token: uuid.UUID, shift
                     results.append((by_id[each.id], each, _hand_over(channel, send, each, token, shift)))
                 handed += len(results)
             _turn(results, [], token, shift)
+        wait = timedelta()
     except Unreachable as error:
-        log.warning("channel away", channel=channel.name, error=str(error), waiting=len(waiting))
-        leases.release(ids=waiting, token=token, try_at=shift.now + _AWAY_FOR, now=shift.now, error=str(error))
-        return handed
-    if waiting:
-        leases.release(ids=waiting, token=token, try_at=shift.now, now=shift.now)
+        away = str(error)
+        log.warning("channel away", channel=channel.name, error=away, waiting=len(waiting))
+    finally:
+        if waiting:
+            leases.release(ids=waiting, token=token, try_at=shift.now + wait, now=shift.now, error=away)
     return handed
 
 
@@ -117,6 +118,9 @@ def _hand_over(channel: Channel, send: Send, started: Started, token: uuid.UUID,
             held=["sending"],
         )
         raise
+    except Exception as error:  # a channel answers UNKNOWN once it handed over, so nothing was; the others go on
+        log.exception("channel failed", channel=channel.name, delivery=str(started.id))
+        return Outcome(Fate.LATER, type(error).__name__)
 
 
 def _pack(channel: Channel, started: Started, shift: _Shift) -> Parcel | None:

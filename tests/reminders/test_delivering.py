@@ -1,12 +1,14 @@
 """Deliveries leave once, are looked at again before they leave, and a crash leaves a trace instead of a doubt."""
 
 import uuid
+from contextlib import contextmanager
 from datetime import timedelta
 
+import pytest
 from django.db import connections
 
 from backend.accounts import access
-from backend.reminders import claiming, dispatch, doorbell, leases, planning
+from backend.reminders import channels, claiming, dispatch, doorbell, leases, planning
 from backend.reminders.channels.email import Email
 from backend.reminders.models import Delivery, Purpose, ReminderClass
 from tests.live import free_port
@@ -158,6 +160,45 @@ def test_a_refused_sender_is_not_the_patients_fault_and_the_mail_waits(cast, pos
     post.sender_answer = "250 OK"
     assert dispatch.deliver(now=later(minutes=1)) == 1
     assert ledger(cast.patient)[0].status == "sent"
+
+
+@pytest.mark.parametrize("address", ["a,b@example.org", "x@example.org\n", "x@" + "d" * 70 + ".org"])
+def test_an_address_that_no_mail_can_have_stops_nobody_elses(cast, post, address):
+    cast.patient.email = address
+    with door(cast.patient):
+        cast.patient.save(update_fields=["email"])
+    people = everyone_claimed(cast)
+    dispatch.deliver(now=later(seconds=1))
+    assert {mail["To"] for mail in post.mails} == {person.email for person in people[1:]}
+    assert emails(cast.patient)[0][:2] == (1, "failed")
+    for minutes in range(1, 20):
+        dispatch.tick(now=later(minutes=minutes))
+        dispatch.deliver(now=later(minutes=minutes))
+    assert (ledger(cast.patient)[0].status, ledger(cast.patient)[0].reason) == ("failed", "undeliverable")
+
+
+class Bewildered:
+    """A channel that fails in a way that nobody expected."""
+
+    name, at_once, honours_key = "email", 1, False
+
+    def address_of(self, person):
+        return person.email
+
+    @contextmanager
+    def open(self):
+        raise ZeroDivisionError
+        yield
+
+
+def test_what_is_leased_when_a_channel_cannot_even_be_opened_goes_back(cast, post, monkeypatch):
+    claimed(cast.patient)
+    with monkeypatch.context() as patched:
+        patched.setitem(channels.OUTWARD, "email", Bewildered())
+        with pytest.raises(ZeroDivisionError):
+            dispatch.deliver(now=DUE)
+    assert emails(cast.patient) == [(1, "pending", "")]
+    assert dispatch.deliver(now=later(minutes=1)) == 1
 
 
 def test_an_unreachable_post_office_costs_no_attempt(cast, settings):

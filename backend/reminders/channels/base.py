@@ -49,6 +49,7 @@ class Unreachable(Exception):
     """The provider cannot be reached at all; nothing was handed over."""
 
 
+# Once something was handed over it answers, if need be UNKNOWN; it raises only while nothing was.
 Send = Callable[[Parcel], Outcome]
 
 
