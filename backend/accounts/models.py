@@ -231,6 +231,20 @@ class Invitation(models.Model):
         indexes = [models.Index(fields=["clinic", "-invited_at"], name="invitation_list_of_clinic")]
 
 
+class SignInAttempt(models.Model):
+    """One attempt to sign in, for a few minutes; whose address it was stands nowhere, only a keyed hash of it."""
+
+    id = models.BigAutoField(primary_key=True)
+    key = models.CharField(max_length=64)
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["key", "at"], name="sign_in_attempts_of_address"),
+            models.Index(fields=["at"], name="sign_in_attempts_to_forget"),
+        ]
+
+
 class OutboxMail(models.Model):
     """A mail that accounts sends (invitation, sign-in code); the row is written before the attempt."""
 

@@ -3,15 +3,21 @@
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.auth_backends import AuthenticationBackend
+from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.core.internal.httpkit import is_headless_request
+from allauth.headless.internal.restkit.response import APIResponse
 from allauth.headless.internal.sessionkit import lookup_session
 from allauth.headless.tokens.strategies.sessions import SessionTokenStrategy
 from django.conf import settings
+from django.contrib import auth
 from django.contrib.sessions.backends.base import SessionBase
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from rest_framework import authentication, exceptions
 from rest_framework.request import Request
 
-from backend.accounts import access, invitations, outbox, sessions
+from backend.accounts import access, attempts, invitations, outbox, sessions
 from backend.accounts.models import STAFF, Membership, Person
 from backend.common import clock
 
@@ -97,8 +103,42 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]
         with access.acting_as(None, None, "mail"):
             outbox.put(recipient=email, subject=str(message.subject), text=str(message.body), now=clock.now())
 
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Counts the attempt, in the cache and in the database; at the limit the app is told 429, the form in words."""
+        try:
+            super().pre_authenticate(request, **credentials)
+            self._attempt = attempts.begin(address=credentials["email"], now=clock.now())
+        except (ValidationError, attempts.Locked):
+            refusal = self.validation_error("too_many_login_attempts")
+            if not is_headless_request(request):
+                raise refusal from None
+            fault = {"message": refusal.message, "code": refusal.code, "param": "password"}
+            answer = APIResponse(request, errors=[fault], status=429)
+            answer["Retry-After"] = str(int(attempts.WINDOW.total_seconds()))
+            raise ImmediateHttpResponse(answer) from None
+
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> Any:
+        """The person, or None.
+
+        allauth's own would tell one who was deactivated that the password was right; here that is a wrong one.
+        """
+        self.pre_authenticate(request, **credentials)
+        person = auth.authenticate(request, **credentials)
+        AuthenticationBackend.unstash_authenticated_user()
+        if person is None:
+            self.authentication_failed(request, **credentials)
+            return None
+        self._rollback_login_failed_rl_usage()
+        attempts.forgive(number=self._attempt)
+        return person
+
     def post_login(self, request: HttpRequest, user: Person, **kwargs: Any) -> Any:
         """Staff are signed out after half a day, patients stay for 90 days."""
-        if Membership.objects.filter(person=user, role__in=STAFF, ended_at__isnull=True).exists():
-            request.session.set_expiry(int(settings.STAFF_SESSION_AGE.total_seconds()))
+        limit_session(session=request.session, person=user)
         return super().post_login(request, user, **kwargs)
+
+
+def limit_session(*, session: SessionBase, person: Person) -> None:
+    """A session of someone who works at a clinic ends after half a day."""
+    if Membership.objects.filter(person=person, role__in=STAFF, ended_at__isnull=True).exists():
+        session.set_expiry(int(settings.STAFF_SESSION_AGE.total_seconds()))

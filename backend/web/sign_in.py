@@ -11,6 +11,7 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.cache import never_cache
 
+from backend.accounts.sign_in import limit_session
 from backend.web import errors
 
 _TRY_AGAIN_SECONDS = 300
@@ -41,6 +42,8 @@ class SignIn(LoginView):  # type: ignore[misc]
     def form_valid(self, form: Any) -> HttpResponse:
         """Signs in; allauth's greeting is dropped, since no page shows it and it would travel in a cookie for ever."""
         response: HttpResponse = super().form_valid(form)
+        # allauth's form gives everyone the long session, after the adapter gave staff the short one.
+        limit_session(session=self.request.session, person=self.request.user)
         list(messages.get_messages(self.request))
         return response
 
