@@ -4,11 +4,11 @@ from typing import Any
 
 from celery import shared_task
 
-from backend.aftercare import appointments
+from backend.aftercare import occurrences
 from backend.common import clock
 
 
 @shared_task(name="aftercare.expand_appointments")
 def expand_appointments(**kwargs: Any) -> None:
     """Recurring appointments always have occurrences for the weeks to come."""
-    appointments.expand_all(now=clock.now())
+    occurrences.expand_all(now=clock.now())

@@ -25,4 +25,8 @@ urlpatterns = [
         path(f"appointments/<uuid:id>/{name}", view.as_view(), name=f"appointment-{name}")
         for name, view in appointments.ACTIONS.items()
     ),
+    *(
+        path(f"appointments/<uuid:id>/occurrences/<uuid:occurrence>/{name}", view.as_view(), name=f"occurrence-{name}")
+        for name, view in appointments.OCCURRENCE_ACTIONS.items()
+    ),
 ]

@@ -27,6 +27,7 @@ READ_ONLY = frozenset(
     {"status", "occurrences", "version", "change_number", "received_at", "updated_at", "deleted_at", "clinic"}
 )
 _MAX_EXDATES = 500
+_ENDED = openapi.problem("Cancelled, held or missed before, or not begun.")
 
 
 class AppointmentBody(Struct, kw_only=True, frozen=True):
@@ -80,7 +81,7 @@ class AppointmentView(DoorView):
             row.clinic_id == self.actor.clinic_id and access.patients_of(self.actor).filter(id=row.patient_id).exists()
         )
 
-    def answer(self, row: Appointment, *, status: int = 200) -> Response:
+    def shown(self, row: Appointment, *, status: int = 200) -> Response:
         """The appointment with its occurrences."""
         body = as_json([row])[0]
         return Response(body, status=status, headers={"ETag": etags.of(row.version)})
@@ -115,6 +116,8 @@ class Appointments(AppointmentView):
         if patient_id is not None or self.actor.is_patient:
             record = access.open_record(self.actor, patient_id or self.actor.person.id)
             rows = rows.filter(patient=record.patient)
+            if record.clinic_id is not None:
+                rows = rows.filter(clinic_id=record.clinic_id)
         else:
             rows = rows.filter(patient__in=access.patients_of(self.actor), clinic_id=self.actor.here)
         wanted = {
@@ -137,13 +140,13 @@ class AppointmentDetail(AppointmentView):
     @extend_schema(operation_id="appointment_read", responses={200: APPOINTMENT})
     def get(self, request: Request, id: uuid.UUID) -> Response:
         """The appointment with its occurrences of the next 90 days."""
-        return self.answer(self.find(id))
+        return self.shown(self.find(id))
 
     @extend_schema(
         operation_id="appointment_put",
         request={"application/json": openapi.component(AppointmentBody)},
         parameters=[openapi.IF_MATCH],
-        responses={200: APPOINTMENT, 201: APPOINTMENT},
+        responses={200: APPOINTMENT, 201: APPOINTMENT, 409: _ENDED},
     )
     def put(self, request: Request, id: uuid.UUID) -> Response:
         """Creates or changes; reminders follow. The same request twice is the same as once."""
@@ -171,21 +174,27 @@ class AppointmentDetail(AppointmentView):
             )
         except recurrence.RuleError as error:
             raise problems.invalid(FieldError("/rrule", "unsupported_rule", str(error))) from error
+        except appointments.LongAgo as error:
+            raise problems.invalid(FieldError("/starts_at", "out_of_range", str(error))) from error
         except appointments.NotOnStaff as error:
             raise problems.invalid(FieldError("/with", "not_on_staff", str(error))) from error
+        except appointments.Ended as error:
+            raise _ended(error) from error
         except appointments.IdTaken:
             raise problems.not_found() from None
         except appointments.Deleted as error:
             raise _gone(error.current) from None
         except appointments.Stale as error:
             raise _stale(error.current) from None
-        return self.answer(row, status=201 if new else 200)
+        return self.shown(row, status=201 if new else 200)
 
     @extend_schema(operation_id="appointment_delete", parameters=[openapi.IF_MATCH], responses={204: None})
     def delete(self, request: Request, id: uuid.UUID) -> Response:
         """Takes the appointment away; its reminders end. If-Match with the tombstone's version on a PUT restores it."""
         try:
             row = appointments.delete(appointment=self.find(id), now=self.now, base=self._base(request, id))
+        except appointments.Deleted as error:
+            raise _gone(error.current) from None
         except appointments.Stale as error:
             raise _stale(error.current) from None
         return Response(status=204, headers={"ETag": etags.of(row.version)})
@@ -203,35 +212,56 @@ class AppointmentAction(AppointmentView):
     status: ClassVar[AppointmentStatus]
     roles = {"POST": READERS}
 
-    def post(self, request: Request, id: uuid.UUID) -> Response:
-        """The appointment with its new status; 409 when it was cancelled, held or missed before."""
+    def post(self, request: Request, id: uuid.UUID, occurrence: uuid.UUID | None = None) -> Response:
+        """The appointment with its new status; 409 when it was cancelled, held or missed before.
+
+        Of a series `cancel` ends all that is to come, `no-show` is about the last occurrence that began, the others
+        about the next one, unless the path names an occurrence.
+        """
+        row = self.find(id)
         try:
-            return self.answer(appointments.set_status(appointment=self.find(id), status=self.status, now=self.now))
+            row = appointments.answer(appointment=row, status=self.status, now=self.now, occurrence_id=occurrence)
+        except appointments.UnknownOccurrence:
+            raise problems.not_found() from None
+        except appointments.Deleted as error:
+            raise _gone(error.current) from None
+        except appointments.NotBegun as error:
+            raise Problem(status=409, code="not_begun", detail=str(error)) from error
         except appointments.Ended as error:
-            raise Problem(status=409, code="already_ended", detail=str(error)) from error
+            raise _ended(error) from error
+        return self.shown(row)
 
 
-def _action(name: str, status: AppointmentStatus, roles: frozenset[str]) -> type[AppointmentAction]:
-    view = type(f"Appointment{name.title()}", (AppointmentAction,), {"status": status, "roles": {"POST": roles}})
-    described = extend_schema(
-        operation_id=f"appointment_{name.replace('-', '_')}",
-        request=None,
-        responses={200: APPOINTMENT, 409: openapi.problem("Cancelled, held or missed before.")},
-    )
-    return extend_schema_view(post=described)(view)
+def _actions(prefix: str) -> dict[str, type[AppointmentAction]]:
+    """By the last word of its address: an answer, to the whole appointment or to one occurrence."""
+    made = {}
+    for name, status, roles in (
+        ("confirm", AppointmentStatus.CONFIRMED, READERS),
+        ("ask-to-move", AppointmentStatus.MOVE_ASKED, READERS),
+        ("cancel", AppointmentStatus.CANCELLED, READERS),
+        ("no-show", AppointmentStatus.NO_SHOW, WRITERS),
+    ):
+        described = extend_schema(
+            operation_id=f"{prefix}_{name.replace('-', '_')}",
+            request=None,
+            responses={200: APPOINTMENT, 409: _ENDED},
+        )
+        view = type(f"{prefix}{name}", (AppointmentAction,), {"status": status, "roles": {"POST": roles}})
+        made[name] = extend_schema_view(post=described)(view)
+    return made
 
 
-ACTIONS = {
-    "confirm": _action("confirm", AppointmentStatus.CONFIRMED, READERS),
-    "ask-to-move": _action("ask-to-move", AppointmentStatus.MOVE_ASKED, READERS),
-    "cancel": _action("cancel", AppointmentStatus.CANCELLED, READERS),
-    "no-show": _action("no-show", AppointmentStatus.NO_SHOW, WRITERS),
-}
+ACTIONS = _actions("appointment")
+OCCURRENCE_ACTIONS = _actions("occurrence")
 
 
 def _whole_seconds(at: datetime) -> datetime:
     # RFC 5545 knows no smaller unit, and a series must not miss its own start by a fraction.
     return at.replace(microsecond=0)
+
+
+def _ended(error: appointments.Ended) -> Problem:
+    return Problem(status=409, code="already_ended", detail=str(error))
 
 
 def _gone(row: Appointment) -> Problem:
