@@ -1,10 +1,15 @@
 """Words for what the tests of the engine do again and again."""
 
+import time
 import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from backend.accounts import access
+from django.db import connections
+
+from backend.accounts import access, counters
 from backend.accounts.models import Person
 from backend.reminders import planning
 from backend.reminders.models import Delivery, Purpose, Reminder, Rule
@@ -17,6 +22,43 @@ DUE = datetime(2026, 11, 24, 15, 30, tzinfo=UTC)  # 21:00 in Mumbai
 def door(person: Person) -> Any:
     """The person's own context."""
     return access.acting_as(person.id, None, "test")
+
+
+def until(condition: Callable[[], Any], *, seconds: float = 15.0) -> None:
+    """Waits until it holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
+
+
+def at_once(person: Person, *requests: Callable[[], Any], before: Callable[[], Any] = lambda: None) -> list[Any]:
+    """The answers to requests that all wait for the person's counter, in this order, while `before` is done."""
+
+    def send(request: Callable[[], Any]) -> Any:
+        try:
+            return request()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor() as pool:
+        with door(person):
+            counters.lock(patient_id=person.id)
+            sent = []
+            for request in requests:
+                sent.append(pool.submit(send, request))
+                until(lambda: _waiting() == len(sent))
+            before()
+        return [each.result() for each in sent]
+
+
+def _waiting() -> int:
+    with connections["owner"].cursor() as cursor:
+        cursor.execute(
+            "SELECT count(DISTINCT pid) FROM pg_locks JOIN pg_stat_activity USING (pid) "
+            "WHERE NOT granted AND datname = current_database()"
+        )
+        return int(cursor.fetchone()[0])
 
 
 def check_in_rule(

@@ -1,12 +1,15 @@
 """Own rules and the own profile over the API."""
 
 import uuid
-from datetime import timedelta
+from datetime import time, timedelta
+from functools import partial
 
 import pytest
 
 from backend.common import clock
-from tests.reminders.engine import check_in_rule, ledger
+from backend.reminders import planning
+from backend.reminders.models import Rule
+from tests.reminders.engine import at_once, check_in_rule, door, ledger
 
 RULE = {"title": "Stretch", "rrule": "FREQ=DAILY", "start": "2026-11-24T08:00", "time_zone": "Asia/Kolkata"}
 
@@ -38,6 +41,31 @@ def test_an_ended_rule_is_gone_and_can_be_brought_back(cast):
     assert [row.status for row in ledger(cast.patient)] == ["planned"]
 
 
+def test_of_two_edits_made_from_the_same_version_one_is_refused(cast):
+    path = f"reminder-rules/{uuid.uuid4()}"
+    cast.client(cast.patient).send("PUT", path, RULE)
+    first, second = at_once(
+        cast.patient,
+        *(partial(cast.client(cast.patient).send, "PUT", path, RULE | {"title": title}, **{"If-Match": '"1"'})
+          for title in ("Walk", "Swim")),
+    )  # fmt: skip
+    assert sorted([first.status_code, second.status_code]) == [200, 412]
+    assert cast.client(cast.patient).send("GET", path).json()["version"] == 2
+
+
+def test_an_edit_that_meets_the_end_of_its_series_does_not_reopen_it(cast):
+    id, phone = uuid.uuid4(), cast.client(cast.patient)
+    path = f"reminder-rules/{id}"
+    phone.send("PUT", path, RULE)
+    (answer,) = at_once(
+        cast.patient,
+        partial(phone.send, "PUT", path, RULE | {"title": "Walk"}),
+        before=partial(planning.end_rule, rule_id=id, person_id=cast.patient.id, now=clock.now()),
+    )
+    assert answer.status_code == 410
+    assert phone.send("GET", path).status_code == 410
+
+
 @pytest.mark.parametrize(
     ("change", "pointer"),
     [
@@ -49,6 +77,8 @@ def test_an_ended_rule_is_gone_and_can_be_brought_back(cast):
         ({"start": "2026-02-30T08:00"}, "/start"),
         ({"start": "1200-02-03T08:00"}, "/start"),
         ({"start": "soon"}, "/start"),
+        ({"start": "2026-11-24T08:00\n"}, "/start"),
+        ({"purpose": "own\n"}, "/purpose"),
         ({"time_zone": "Mars/Base"}, "/time_zone"),
         ({"title": "x" * 201}, "/title"),
         ({"title": None}, "/title"),
@@ -106,6 +136,32 @@ def test_quiet_hours_move_the_hour_of_sending_and_null_takes_them_away(cast):
     assert row.due_at == row.send_at
 
 
+def test_two_changes_of_the_profile_at_once_both_hold_for_the_reminders(cast):
+    phone = cast.client(cast.patient)
+    phone.send("PUT", f"reminder-rules/{uuid.uuid4()}", RULE | {"time_zone": None})
+    zone, quiet = at_once(
+        cast.patient,
+        partial(phone.send, "PATCH", "me", {"time_zone": "Europe/London"}),
+        partial(cast.client(cast.patient).send, "PATCH", "me", {"quiet_from": "22:00", "quiet_until": "07:00"}),
+    )
+    assert (zone.status_code, quiet.status_code) == (200, 200)
+    with door(cast.patient):
+        rule = Rule.objects.get(person=cast.patient)
+    assert (rule.time_zone, rule.quiet_from) == ("Europe/London", time(22))
+
+
+def test_a_rule_that_is_made_while_quiet_hours_are_set_keeps_them(cast):
+    phone = cast.client(cast.patient)
+    phone.send("PUT", f"reminder-rules/{uuid.uuid4()}", RULE)
+    at_once(
+        cast.patient,
+        partial(phone.send, "PATCH", "me", {"quiet_from": "22:00", "quiet_until": "07:00"}),
+        partial(cast.client(cast.patient).send, "PUT", f"reminder-rules/{uuid.uuid4()}", RULE),
+    )
+    with door(cast.patient):
+        assert {rule.quiet_from for rule in Rule.objects.filter(person=cast.patient)} == {time(22)}
+
+
 @pytest.mark.parametrize(
     ("change", "pointer"),
     [
@@ -118,6 +174,11 @@ def test_quiet_hours_move_the_hour_of_sending_and_null_takes_them_away(cast):
         ({"sex_at_birth": "x"}, "/sex_at_birth"),
         ({"locale": "not a locale"}, "/locale"),
         ({"channels": ["pigeon"]}, "/channels/0"),
+        ({"channels": ["email\n"]}, "/channels/0"),
+        ({"country": "IN\n"}, "/country"),
+        ({"locale": "en\n"}, "/locale"),
+        ({"quiet_from": "22:00\n", "quiet_until": "07:00"}, "/quiet_from"),
+        ({"quiet_from": "22:00", "quiet_until": "07:00\n"}, "/quiet_until"),
         ({"colour": "red"}, "/colour"),
     ],
 )

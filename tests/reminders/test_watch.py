@@ -1,6 +1,5 @@
 """The watch: its thread outlives what the database does, and readiness tells how old each sign of life is."""
 
-import time
 from datetime import timedelta
 
 import pytest
@@ -10,14 +9,7 @@ from backend.accounts import access
 from backend.common import clock
 from backend.reminders import claiming, watch
 from backend.reminders.models import Heartbeat
-from tests.reminders.engine import DUE, check_in_rule, deliveries, later, ledger
-
-
-def until(condition, *, seconds=15.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
+from tests.reminders.engine import DUE, check_in_rule, deliveries, later, ledger, until
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ from backend.common import clock
 from backend.reminders import planning, watch
 from backend.reminders.models import Purpose
 from tests.live import environment, free_port, process
-from tests.reminders.engine import deliveries, door, ledger
-from tests.reminders.test_watch import until
+from tests.reminders.engine import deliveries, door, ledger, until
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
 

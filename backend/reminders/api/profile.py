@@ -22,16 +22,18 @@ READ_ONLY = frozenset({"id", "email", "full_name", "zone_history", "memberships"
 # DOMAIN.md: adults only.
 ADULT_YEARS = 18
 
-Clock = Annotated[str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["22:00"])]
+Clock = Annotated[str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$(?!\n)", examples=["22:00"])]
 
 
 class ProfilePatch(Struct, kw_only=True, frozen=True):
     """What changes; a field that is absent stays, null empties it where it may be empty."""
 
-    country: Annotated[str, Meta(pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2")] | UnsetType | None = UNSET
+    country: Annotated[str, Meta(pattern="^[A-Z]{2}$(?!\n)", description="ISO 3166-1 alpha-2")] | UnsetType | None = (
+        UNSET
+    )
     born_on: date | UnsetType | None = UNSET
     sex_at_birth: Annotated[str, bodies.choice(SexAtBirth.values)] | UnsetType = UNSET
-    locale: Annotated[str, Meta(max_length=10, pattern="^[a-z]{2,3}(-[A-Za-z0-9]{2,6})?$")] | UnsetType = UNSET
+    locale: Annotated[str, Meta(max_length=10, pattern="^[a-z]{2,3}(-[A-Za-z0-9]{2,6})?$(?!\n)")] | UnsetType = UNSET
     time_zone: ZoneName | UnsetType = UNSET
     quiet_from: Clock | UnsetType | None = UNSET
     quiet_until: Clock | UnsetType | None = UNSET
@@ -65,7 +67,8 @@ class Me(DoorView):
         """Changes what is named. A new zone, new quiet hours or channels plan all that is to come anew."""
         patch = bodies.read(request, ProfilePatch, ignored=READ_ONLY)
         given = {name: value for name in patch.__struct_fields__ if (value := getattr(patch, name)) is not UNSET}
-        person = Person.objects.get(id=self.actor.person.id)
+        # Locked, so that of two changes at once the second plans with what the first has written.
+        person = Person.objects.select_for_update(no_key=True).get(id=self.actor.person.id)
         zone = given.pop("time_zone", None)
         changed = self._change(person, given)
         moved = people.change_zone(person=person, time_zone=zone, now=self.now) if zone else False

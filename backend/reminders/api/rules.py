@@ -9,8 +9,9 @@ from msgspec import Meta
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from backend.accounts import counters
 from backend.accounts.door import DoorView
-from backend.accounts.models import Role
+from backend.accounts.models import Person, Role
 from backend.common import bodies, clock, etags, openapi, pages, problems, queries
 from backend.common.bodies import Line, Struct, ZoneName
 from backend.common.problems import FieldError, Problem
@@ -20,10 +21,7 @@ from backend.reminders.shapes import RULE, rules_as_json
 
 PATIENT = frozenset({Role.PATIENT})
 READ_ONLY = frozenset({"next_at", "version"})
-_IF_MATCH = OpenApiParameter(
-    "If-Match", str, OpenApiParameter.HEADER, description='The version it was made from: `"3"`'
-)
-_START = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})?$"
+_START = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})?$(?!\n)"
 
 
 class RuleBody(Struct, kw_only=True, frozen=True):
@@ -93,7 +91,7 @@ class ReminderRule(DoorView):
     @extend_schema(
         operation_id="reminder_rule_put",
         request={"application/json": openapi.component(RuleBody)},
-        parameters=[_IF_MATCH],
+        parameters=[openapi.IF_MATCH],
         responses={200: RULE, 201: RULE},
     )
     def put(self, request: Request, id: uuid.UUID) -> Response:
@@ -101,14 +99,14 @@ class ReminderRule(DoorView):
         body = bodies.read(request, RuleBody, ignored=READ_ONLY)
         if body.id not in {None, id}:
             raise problems.invalid(FieldError("/id", "mismatch", "The id in the body must equal the one in the path."))
-        self._check_base(request, id)
+        person = self._check_base(request, id)
         try:
             row, new = planning.set_rule(
                 id=id,
-                person=self.actor.person,
+                person=person,
                 purpose=body.purpose,
                 rrule=body.rrule,
-                start=body.start_in(body.time_zone or self.actor.person.time_zone),
+                start=body.start_in(body.time_zone or person.time_zone),
                 time_zone=body.time_zone,
                 title=body.title,
                 clinic_id=self.actor.clinic_id,
@@ -122,7 +120,7 @@ class ReminderRule(DoorView):
             raise problems.not_found() from None
         return _answer(row, status=201 if new else 200)
 
-    @extend_schema(operation_id="reminder_rule_delete", parameters=[_IF_MATCH], responses={204: None})
+    @extend_schema(operation_id="reminder_rule_delete", parameters=[openapi.IF_MATCH], responses={204: None})
     def delete(self, request: Request, id: uuid.UUID) -> Response:
         """Ends the series. If-Match with the tombstone's version on a PUT brings it back."""
         self._check_base(request, id)
@@ -138,8 +136,10 @@ class ReminderRule(DoorView):
             raise problems.not_found()
         return row
 
-    def _check_base(self, request: Request, id: uuid.UUID) -> None:
+    def _check_base(self, request: Request, id: uuid.UUID) -> Person:
+        """The person as read under the lock, so that nothing changes between this check and the write."""
         base = etags.if_match(request)
+        counters.lock(patient_id=self.actor.person.id)
         row = Rule.objects.filter(id=id, person=self.actor.person, rrule__isnull=False).first()
         if row is None:
             if base is not None:
@@ -155,6 +155,7 @@ class ReminderRule(DoorView):
                 errors=[FieldError("If-Match", "stale", "Not the current version.")],
                 extra={"current": rules_as_json([row])[0]},
             )
+        return Person.objects.get(id=self.actor.person.id)
 
 
 def _answer(row: Rule, *, status: int = 200) -> Response:
