@@ -12,15 +12,15 @@ from heapq import heappop, heappush, merge
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from backend.reminders.rrule import Rule, RuleError, parse
+from backend.reminders.rrule import YEARS, Rule, RuleError, parse
 from backend.reminders.walltime import before, instant, wall
 
 __all__ = ["Rule", "RuleError", "before", "between", "instant", "next_after", "occurrences", "parse"]
 
 _Item = TypeVar("_Item", datetime, timedelta)
 _DAY = timedelta(days=1)
-_EARLIEST_YEAR = 1900
-_LATEST = datetime(9999, 12, 31, 23, 59, 59)  # noqa: DTZ001  (wall time)
+# A year before the calendar's end, so that zones, quiet hours and windows can be added to any occurrence.
+_LATEST = datetime(9998, 12, 31, 23, 59, 59)  # noqa: DTZ001  (wall time)
 # The largest jump of any zone's offset is 24 hours (Apia and Kwajalein left out a day).
 _LARGEST_JUMP = timedelta(hours=25)
 # The calendar repeats after 400 years: so many empty periods in a row mean that none will ever match.
@@ -47,15 +47,17 @@ def occurrences(rule: Rule, *, start: datetime, zone: ZoneInfo, after: datetime 
 
     `start` is naive wall time in `zone`, in whole seconds. Raises `RuleError` when it cannot anchor a series.
     """
-    if start.tzinfo is not None or start.microsecond or start.year < _EARLIEST_YEAR:
-        raise RuleError(f"start must be local time without offset, in whole seconds, from {_EARLIEST_YEAR} on.")
+    if start.tzinfo is not None or start.microsecond or start.year not in YEARS:
+        raise RuleError(
+            f"start must be local time without offset, in whole seconds, between {YEARS.start} and {YEARS.stop}."
+        )
     return _occurrences(rule, start, zone, after)
 
 
 def _occurrences(rule: Rule, start: datetime, zone: ZoneInfo, after: datetime | None) -> Iterator[datetime]:
     reach = None
-    if after is not None and after.year > _EARLIEST_YEAR:
-        reach = _LATEST if after.year == _LATEST.year else wall(after, zone) - _LARGEST_JUMP
+    if after is not None and after.year > YEARS.start:
+        reach = _LATEST if after.year > _LATEST.year else wall(after, zone) - _LARGEST_JUMP
     until = rule.until.astimezone(UTC) if rule.until is not None and rule.until.tzinfo else None
     series = _instants(_walls(rule, start, reach), zone, until)
     if not rule.extra_at and not rule.except_at:

@@ -8,6 +8,8 @@ from functools import lru_cache
 
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 FREQUENCIES = ("DAILY", "WEEKLY", "MONTHLY")
+# What a rule may name; at the ends of the calendar a change of zone alone would leave it.
+YEARS = range(1900, 2200)
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}")
 _BYDAY = re.compile(r"([+-]?[0-9]{1,2})?(MO|TU|WE|TH|FR|SA|SU)")
@@ -143,6 +145,8 @@ def _stamp(name: str, value: str) -> datetime:
             f"{name}: '{value[:20]}' is not a date with time, such as 20261231T210000 (wall time) or "
             "20261231T153000Z (UTC)."
         ) from None
+    if moment.year not in YEARS:
+        raise RuleError(f"{name}: '{value[:20]}' must lie between {YEARS.start} and {YEARS.stop}.")
     return moment.replace(tzinfo=UTC) if value.endswith("Z") else moment
 
 

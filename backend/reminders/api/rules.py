@@ -17,6 +17,7 @@ from backend.common.bodies import Line, Struct, ZoneName
 from backend.common.problems import FieldError, Problem
 from backend.reminders import planning, walltime
 from backend.reminders.models import Purpose, Rule
+from backend.reminders.rrule import YEARS
 from backend.reminders.shapes import RULE, rules_as_json
 
 PATIENT = frozenset({Role.PATIENT})
@@ -44,7 +45,7 @@ class RuleBody(Struct, kw_only=True, frozen=True):
             year = datetime.fromisoformat(self.start).year
         except ValueError:
             return [FieldError("/start", "invalid", "start is not a local time such as 2026-11-24T21:00:00.")]
-        if not 1900 <= year < 2200:
+        if year not in YEARS:
             return [FieldError("/start", "out_of_range", "start must lie between 1900 and 2200.")]
         return []
 
