@@ -35,6 +35,8 @@ def test_the_guide_to_the_api_works_as_it_stands(stack: Stack, cast: Cast, tmp_p
     said = run.stdout
     assert re.search(r"\n201\n.*\n200\n", said, re.DOTALL), said
     assert "'outcome': 'created'" in said
+    assert "\n2\n204\n" in said, "corrected, then deleted"
+    assert "\n4\n" in said, "and brought back"
     assert "\n404\n" in said
     assert "\nacknowledged\n" in said
     assert all(f'"pointer":"/{name}"' in said for name in ("felt_at", "time_zone", "mood"))

@@ -145,7 +145,7 @@ def _named(name: str, message: str) -> FieldError:
     elif code == "invalid_choice":
         text = f"It must be one of {', '.join(re.split(r'[|]', text.partition('(?:')[2].partition(')$')[0]))}"
     elif "matching regex" in text:
-        text = "It holds a character that cannot be stored"
+        text = "It does not have the expected form, or holds a character that cannot be stored"
     return FieldError(f"/{name}{rest}", code, f"{name}: {text.replace('`', '')}.")
 
 

@@ -1,52 +1,95 @@
-"""Pages of a list: newest first, by cursor, so that page 2,000 costs what page 1 costs."""
+"""Pages of a list by cursor: page 2,000 costs what page 1 costs, and nothing is shown twice or left out between two."""
 
+import base64
+import binascii
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.core.exceptions import ValidationError
-from django.db import DataError
-from django.db.models import QuerySet
-from rest_framework import exceptions
-from rest_framework.pagination import CursorPagination
+from django.db import DataError, models
+from django.db.models import Q, QuerySet
 from rest_framework.request import Request
 
-from backend.common import problems
+from backend.common import problems, queries
 from backend.common.problems import FieldError
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
 
 
-class Pages(CursorPagination):
-    """DRF's cursor pagination, strict about what it is asked."""
+def page(queryset: QuerySet[Any], *, request: Request, ordering: tuple[str, str]) -> dict[str, Any]:
+    """`{"results", "next", "previous"}` of the queryset (of dicts or models), ordered by a column and then by the id.
 
-    page_size = DEFAULT_LIMIT
-    max_page_size = MAX_LIMIT
-    page_size_query_param = "limit"
+    A cursor names the row at which the page begins or ends, not a count of rows, so what comes or goes in between moves
+    nothing. Raises a 400 problem for a limit or cursor that is not ours.
+    """
+    limit = _limit(request)
+    column, descending = ordering[0].lstrip("-"), ordering[0].startswith("-")
+    backwards, position = _position(request, queryset.model, column)
+    falling = descending != backwards
+    rows = queryset.order_by(*(f"{'-' if falling else ''}{name}" for name in (column, "id")))
+    if position is not None:
+        value, id = position
+        word = "lt" if falling else "gt"
+        beyond = Q(**{f"{column}__{word}": value}) | Q(**{column: value, f"id__{word}": id})
+        # The first condition says nothing new; it lets the index begin where the page does.
+        rows = rows.filter(Q(**{f"{column}__{word}e": value}), beyond)
+    try:
+        found = list(rows[: limit + 1])
+    except (DataError, ValidationError, ValueError, OverflowError):
+        raise _not_ours() from None
+    more, results = len(found) > limit, found[:limit]
+    if backwards:
+        results.reverse()
+    ahead, behind = (position is not None, more) if backwards else (more, position is not None)
+    return {
+        "results": results,
+        "next": _link(request, results[-1:], column, backwards=False) if ahead else None,
+        "previous": _link(request, results[:1], column, backwards=True) if behind else None,
+    }
 
-    def get_page_size(self, request: Request) -> int:
-        """`?limit=` from 1 to 500. Raises a 400 problem."""
-        given = request.query_params.get("limit")
-        if given is None:
-            return DEFAULT_LIMIT
-        if not (given.isascii() and given.isdigit() and 1 <= int(given[:6]) <= MAX_LIMIT and len(given) <= 6):
-            raise problems.invalid(
-                FieldError("limit", "out_of_range", f"limit must be a number from 1 to {MAX_LIMIT}.")
-            )
-        return int(given)
 
-    def read(self, queryset: QuerySet[Any], request: Request) -> list[Any]:
-        """One page. Raises a 400 problem for a cursor that we did not give out."""
-        try:
-            return self.paginate_queryset(queryset, request) or []
-        except (exceptions.NotFound, DataError, ValidationError, ValueError, TypeError):
-            raise problems.invalid(
-                FieldError("cursor", "invalid", "This cursor is not one of ours; follow `next` or start without it.")
-            ) from None
+def _limit(request: Request) -> int:
+    limit = queries.whole_number(request, "limit", low=1, high=MAX_LIMIT)
+    return DEFAULT_LIMIT if limit is None else limit
 
 
-def page(queryset: QuerySet[Any], *, request: Request, ordering: tuple[str, ...]) -> dict[str, Any]:
-    """`{"results", "next", "previous"}` of the queryset (of dicts or models), in this order."""
-    pages = Pages()
-    pages.ordering = ordering
-    results = pages.read(queryset, request)
-    return {"results": results, "next": pages.get_next_link(), "previous": pages.get_previous_link()}
+def _link(request: Request, edge: Sequence[Any], column: str, *, backwards: bool) -> str | None:
+    if not edge:
+        return None
+    row = edge[0]
+    value, id = (row[column], row["id"]) if isinstance(row, dict) else (getattr(row, column), row.id)
+    text = value.isoformat() if isinstance(value, date) else str(value)
+    token = f"{'b' if backwards else 'f'} {id} {text}"
+    cursor = base64.urlsafe_b64encode(token.encode()).decode().rstrip("=")
+    others = [(name, value) for name, value in request.query_params.items() if name != "cursor"]
+    return request.build_absolute_uri(f"{request.path}?{urlencode([*others, ('cursor', cursor)])}")
+
+
+def _position(request: Request, model: type[models.Model], column: str) -> tuple[bool, tuple[Any, uuid.UUID] | None]:
+    """Whether the page is read backwards, and the row before which or after which it lies."""
+    given = request.query_params.get("cursor")
+    if given is None:
+        return False, None
+    try:
+        padded = given + "=" * (-len(given) % 4)
+        way, id, text = base64.b64decode(padded, altchars=b"-_", validate=True).decode().split(" ", 2)
+        if way not in {"f", "b"} or "\x00" in text:
+            raise ValueError(way)
+        field = model._meta.get_field(column)
+        assert isinstance(field, models.Field)  # noqa: S101 - lists are ordered by columns
+        value = field.to_python(text)
+        if isinstance(value, datetime):
+            value = value.astimezone(UTC)
+        return way == "b", (value, uuid.UUID(id))
+    except (binascii.Error, UnicodeError, ValidationError, ValueError, OverflowError):
+        raise _not_ours() from None
+
+
+def _not_ours() -> problems.Problem:
+    return problems.invalid(
+        FieldError("cursor", "invalid", "This cursor is not one of ours; follow `next` or start without it.")
+    )

@@ -23,6 +23,9 @@ WINDOW_DAYS = RECENT_DAYS + BEFORE_DAYS
 RECENT_NEEDS, BEFORE_NEEDS = 4, 10
 # Points of 10. A week's mean moves by less than this in most people whose state does not change.
 LOWER_BY, MUCH_LOWER_BY = 1.5, 2.5
+# A week's mean, or a last answer, at or below this is said even when it is nothing new: low is not the same as well.
+LOW_WEEK, LOW_ANSWER, LOW_KNOWN_DAYS = 3.0, 1, 2
+SEVERE_KNOWN_DAYS = 3
 # DOMAIN.md, 'Adherence': after three silent days tell the clinic.
 SILENT_TODAY_DAYS = 3
 LAPSE_KNOWN_DAYS = 3
@@ -69,6 +72,7 @@ class Glance(Struct, frozen=True):
     last_mood: int | None = None
     last_session_on: date | None = None
     last_use: tuple[str, date] | None = None
+    severe_effect: tuple[str, date] | None = None
     visits: Sequence[Visit] = ()
 
 
@@ -118,7 +122,9 @@ def standing(glance: Glance, *, now: datetime, zone: str) -> Standing:
         answered_7=sum(1 for count in glance.answers[-RECENT_DAYS:] if count),
     )
     found = [
+        *_severe(glance),
         *_lower(bare, recent=recent, before=before),
+        *([] if _lower(bare, recent=recent, before=before) else _low(glance, bare)),
         *_silent(glance, bare),
         *_soon(glance, now=now, zone=zone),
         *_lapse(glance),
@@ -128,12 +134,13 @@ def standing(glance: Glance, *, now: datetime, zone: str) -> Standing:
     return msgspec.structs.replace(bare, level=reasons[0].level, reasons=reasons)
 
 
-_WEIGHT = ("mood_lower", "silent", "no_entry", "move_asked", "soon", "lapse", "steady")
+_WEIGHT = ("severe_effect", "mood_lower", "mood_low", "silent", "no_entry", "move_asked", "soon", "lapse", "steady")
+_SEEN = frozenset({"severe_effect", "mood_lower", "mood_low", "silent", "lapse"})
 
 
 def rank(standing: Standing) -> tuple[int, int, int, int]:
     """The order of a panel: the level, more that was seen in the patient, the weightier reason, the longer silence."""
-    seen = sum(1 for reason in standing.reasons if reason.code in {"mood_lower", "silent", "lapse"})
+    seen = sum(1 for reason in standing.reasons if reason.code in _SEEN)
     weight = _WEIGHT.index(standing.reasons[0].code)
     return _ORDER[standing.level], -seen, weight, -standing.silent_days
 
@@ -187,17 +194,42 @@ def _lower(bare: Standing, *, recent: float | None, before: float | None) -> lis
     ]
 
 
+def _severe(glance: Glance) -> list[Reason]:
+    """Severity 3, loss of consciousness (DOMAIN.md, 'Safety alerts'); until alerts exist, the panel is what tells."""
+    if glance.severe_effect is None:
+        return []
+    kind, on = glance.severe_effect
+    if not 0 <= (glance.today - on).days <= SEVERE_KNOWN_DAYS:
+        return []
+    text = f"Severe side effect {_said_on(on, glance)}"
+    return [Reason("severe_effect", text, f"{words.substance(kind)}, told by the patient", Level.TODAY)]
+
+
+def _low(glance: Glance, bare: Standing) -> list[Reason]:
+    if bare.mood is not None and bare.mood <= LOW_WEEK:
+        return [
+            Reason("mood_low", "Mood low, as a mean of 7 days", f"{words.one_decimal(bare.mood)} of 10", Level.WATCH)
+        ]
+    known = glance.last_on is not None and 0 <= (glance.today - glance.last_on).days <= LOW_KNOWN_DAYS
+    if known and glance.last_mood is not None and glance.last_on is not None and glance.last_mood <= LOW_ANSWER:
+        text = f"Low mood {_said_on(glance.last_on, glance)}"
+        return [Reason("mood_low", text, f"Last answer {glance.last_mood} of 10", Level.WATCH)]
+    return []
+
+
+def _said_on(on: date, glance: Glance) -> str:
+    when = words.near(on, today=glance.today)
+    return when if when in {"today", "yesterday"} else f"on {when}"
+
+
 def _lapse(glance: Glance) -> list[Reason]:
     if glance.last_use is None:
         return []
     substance, on = glance.last_use
     if not 0 <= (glance.today - on).days <= LAPSE_KNOWN_DAYS:
         return []
-    when = words.near(on, today=glance.today)
-    when = when if when in {"today", "yesterday"} else f"on {when}"
-    return [
-        Reason("lapse", f"Logged a lapse {when}", f"{words.substance(substance)}, told by the patient", Level.WATCH)
-    ]
+    text = f"Logged a lapse {_said_on(on, glance)}"
+    return [Reason("lapse", text, f"{words.substance(substance)}, told by the patient", Level.WATCH)]
 
 
 def _soon(glance: Glance, *, now: datetime, zone: str) -> list[Reason]:

@@ -30,7 +30,7 @@ WITH who AS (SELECT * FROM unnest(%(patients)s::uuid[], %(keys)s::int[]) AS w (p
      calendars AS MATERIALIZED (
         SELECT key, starts, starts[1] AS opens, starts[array_upper(starts, 1)] AS closes FROM given)
 SELECT patient, moods.told::text, latest.felt_at, latest.mood, held.count, held.lately::text, held.last_at, held.route,
-    use.substance, use.day
+    use.substance, use.day, worst.kind, worst.started_at
 FROM who JOIN calendars USING (key)
 LEFT JOIN LATERAL (
     SELECT json_build_array(array_agg(day), array_agg(total), array_agg(count)) AS told FROM (
@@ -53,6 +53,11 @@ LEFT JOIN LATERAL (
     SELECT substance, day FROM aftercare_substancelog
     WHERE patient_id = patient AND deleted_at IS NULL AND used AND day >= %(lapses_from)s ORDER BY day DESC LIMIT 1
 ) AS use ON true
+LEFT JOIN LATERAL (
+    SELECT kind, started_at FROM treatment_sideeffect
+    WHERE patient_id = patient AND deleted_at IS NULL AND started_at >= %(severe_from)s
+        AND (severity = 3 OR kind = 'loss_of_consciousness') ORDER BY started_at DESC LIMIT 1
+) AS worst ON true
 """
 
 _COMING = """
@@ -166,6 +171,7 @@ class _Told(Struct, frozen=True):
     session_at: datetime | None
     route: str | None
     use: tuple[str, date] | None
+    severe: tuple[str, datetime] | None
 
 
 def _window(history: ZoneHistory, now: datetime) -> tuple[date, list[datetime]]:
@@ -193,6 +199,7 @@ def _seen(
                 "keys": [keys[shared[person.id]] for person in people],
                 "calendars": orjson.dumps(calendars).decode(),
                 "now": now,
+                "severe_from": now - timedelta(days=attention.SEVERE_KNOWN_DAYS + 2),
                 "lapses_from": (now - timedelta(days=attention.LAPSE_KNOWN_DAYS + 2)).date(),
             },
         )
@@ -209,6 +216,8 @@ def _told(
     route: str | None,
     substance: str | None,
     day: date | None,
+    effect: str | None,
+    effect_at: datetime | None,
 ) -> _Told:
     days, totals, counts = orjson.loads(moods)
     return _Told(
@@ -220,6 +229,7 @@ def _told(
         session_at=session_at,
         route=route,
         use=(substance, day) if substance is not None and day is not None else None,
+        severe=(effect, effect_at) if effect is not None and effect_at is not None else None,
     )
 
 
@@ -241,5 +251,6 @@ def _glance(told: _Told, *, history: ZoneHistory, visits: Sequence[Coming], now:
         last_mood=told.mood,
         last_session_on=calendar.day_of(zones=history, at=told.session_at) if told.session_at else None,
         last_use=told.use,
+        severe_effect=(told.severe[0], calendar.day_of(zones=history, at=told.severe[1])) if told.severe else None,
         visits=[Visit(visit.kind, visit.at, visit.move_asked, visit.mine) for visit in visits],
     )

@@ -117,7 +117,7 @@ class PatientPage(ConsolePage):
         last = (
             MoodCheckIn.objects.filter(patient=patient, deleted_at__isnull=True)
             .order_by("-felt_at")
-            .only("felt_at", *_ANSWERS)
+            .only("felt_at", "note", *_ANSWERS)
             .first()
         )
         coming = panel.coming([patient.id], clinic_id=self.actor.here, reader=self.actor.person, now=self.now).get(
@@ -130,6 +130,7 @@ class PatientPage(ConsolePage):
                 for name in _ANSWERS
                 if last is not None and (value := getattr(last, name)) is not None
             ],
+            "note": last.note if last else "",
             "answers_when": words.moment(last.felt_at, now=self.now, zone=zone) if last else "",
             "visits": [self._visit(visit) for visit in coming[:4]],
             "sessions_held": row.sessions_held,

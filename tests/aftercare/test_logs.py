@@ -212,6 +212,13 @@ def test_lists_page_by_cursor_and_filter_by_their_own_time(cast: Cast) -> None:
         path, pages = page["next"], pages + 1
     assert (len(seen), len(set(seen)), pages) == (60, 60, 9)
     assert seen[0] in {records[58]["id"], records[59]["id"]}
+    back, path = [], page["previous"]
+    while path:
+        page = phone.send("GET", path).json()
+        back = [row["id"] for row in page["results"]] + back
+        path = page["previous"]
+    assert back == seen[: len(back)]
+    assert len(back) == 56
     some = phone.send("GET", "mood-check-ins?since=2026-02-01T10:00:00Z&until=2026-02-01T12:00:00Z").json()["results"]
     assert len(some) == 4
     newest = max(row["change_number"] for row in phone.send("GET", "mood-check-ins").json()["results"])
@@ -228,6 +235,22 @@ def test_lists_page_by_cursor_and_filter_by_their_own_time(cast: Cast) -> None:
     ):
         answer = phone.send("GET", f"mood-check-ins?{wrong}")
         assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, wrong.partition("=")[0]), wrong
+
+
+def test_what_comes_and_goes_between_two_pages_moves_nothing(cast: Cast) -> None:
+    phone = cast.client(cast.patient)
+    day = {"day": DAY, "substance": "alcohol", "used": False}
+    records = [day | {"id": str(uuid.uuid4())} for _ in range(9)]  # one day, so all of them at the same place in time
+    phone.send("POST", "substance-logs/batch", {"records": records})
+    first = phone.send("GET", "substance-logs?limit=3").json()
+    phone.send("DELETE", f"substance-logs/{first['results'][0]['id']}")
+    phone.send("PUT", f"substance-logs/{uuid.UUID(int=2**128 - 1)}", day)
+    rest = (
+        phone.send("GET", first["next"]).json()["results"]
+        + phone.send("GET", f"{first['next']}&limit=500").json()["results"]
+    )
+    seen = {row["id"] for row in first["results"]} | {row["id"] for row in rest}
+    assert seen == {record["id"] for record in records}
 
 
 def test_two_phones_of_one_patient_at_once_lose_nothing(cast: Cast) -> None:

@@ -119,7 +119,7 @@ def test_a_week_that_a_session_lifted_is_not_what_the_next_is_measured_by() -> N
 
 
 def test_too_few_days_compare_nothing() -> None:
-    assert told(glance([None] * 25 + [9.0] * 3 + [2.0] * 7)).reasons[0].text.startswith("Too early to compare")
+    assert told(glance([None] * 25 + [9.0] * 3 + [5.0] * 7)).reasons[0].text.startswith("Too early to compare")
     assert told(glance([9.0] * 28 + [None] * 3 + [2.0, None, None, 2.0])).reasons[0].code != "mood_lower"
 
 
