@@ -11,9 +11,13 @@ from backend.reminders.models import Purpose
 
 
 def settle(patient: Person, rows: Sequence[dict[str, Any]], received_at: datetime) -> None:
-    """Settles the check-in reminder of each day, in the patient's zone, on which something was felt."""
+    """Settles the check-in reminder of each day, in the patient's zone, on which something was felt.
+
+    A phone whose clock runs ahead speaks of tomorrow just before midnight; it means today.
+    """
     zone = clock.zone(patient.time_zone)
-    days = {row["felt_at"].astimezone(zone).date() for row in rows if row["deleted_at"] is None}
+    today = received_at.astimezone(zone).date()
+    days = {min(row["felt_at"].astimezone(zone).date(), today) for row in rows if row["deleted_at"] is None}
     for day in sorted(days):
         planning.settle(
             person_id=patient.id,

@@ -7,7 +7,7 @@ the person's counter, then the rule, then its reminders.
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import IntegrityError, connection
 
@@ -40,10 +40,16 @@ TWO_HOURS_BEFORE: Offset = {"minutes": 120}
 _TRAVEL = timedelta(days=2)
 
 
-_OPEN_RULES = (
-    "SELECT rule_id FROM reminders_reminder "
-    "WHERE person_id = %s AND purpose = %s AND due_at >= %s AND due_at < %s AND status = ANY(%s)"
-)
+# Rules with something open in the span, and open series that do not know yet that they are settled up to its end.
+_TO_SETTLE = """
+SELECT rule_id FROM reminders_reminder
+WHERE person_id = %(person)s AND purpose = %(purpose)s AND due_at >= %(from)s AND due_at < %(until)s
+  AND status = ANY(%(open)s)
+UNION
+SELECT id FROM reminders_rule
+WHERE %(until)s > %(now)s AND person_id = %(person)s AND purpose = %(purpose)s AND ended_at IS NULL
+  AND rrule IS NOT NULL AND (settled_until_at IS NULL OR settled_until_at < %(until)s)
+"""
 
 
 class NeverHappens(ValueError):
@@ -74,8 +80,11 @@ def set_rule(
     clinic_id: uuid.UUID | None = None,
     about: About | None = None,
     window_minutes: int | None = None,
+    settled_until_at: datetime | None = None,
 ) -> tuple[Rule, bool]:
     """Creates or replaces a series and plans its next reminder; the rule, and whether it is new.
+
+    Who calls may know that it is done already up to an instant: nothing is planned before `settled_until_at`.
 
     `start` is naive wall time. Without a zone, or in the person's present one, the series follows the person; in
     another it stays there. An ended rule is opened again. Raises RuleError, UnknownZone, NeverHappens, TakenRuleId.
@@ -108,6 +117,7 @@ def set_rule(
     for name, value in wanted.items():
         setattr(rule, name, value)
     _copy_person(rule, person)
+    _settled(rule, settled_until_at)
     slot = ledger.next_free(rule, after=now)
     if slot is None:
         raise NeverHappens("This rule never happens again; nothing can be planned.")
@@ -202,11 +212,19 @@ def settle(
 ) -> int:
     """What was to be reminded of in this half-open span of due instants is done; the number of reminders settled.
 
-    A series goes on with its next occurrence. The worker looks at the row again before it sends, so this holds until
-    the very hand-over.
+    A series goes on with its next occurrence and remembers up to where it was settled, also when nothing was open. The
+    worker looks at the row again before it sends, so this holds until the very hand-over.
     """
+    asked = {
+        "person": person_id,
+        "purpose": purpose,
+        "from": from_at,
+        "until": until_at,
+        "now": now,
+        "open": list(OPEN),
+    }
     with connection.cursor() as cursor:  # asked with every log, and nearly always there is nothing to settle
-        cursor.execute(_OPEN_RULES, [person_id, purpose, from_at, until_at, list(OPEN)])
+        cursor.execute(_TO_SETTLE, asked)
         rule_ids = [row[0] for row in cursor.fetchall()]
     if not rule_ids:
         return 0
@@ -220,9 +238,16 @@ def settle(
             ledger.change(rows, now=now, fields=("status", "reason"))
             settled += len(rows)
             ledger.plan_next(rule, after=max(now, *(row.due_at for row in rows)), now=now)
-        rule.settled_until_at = max(until_at, rule.settled_until_at or until_at)
-        rule.save(update_fields=["settled_until_at"])
+        if _settled(rule, until_at):
+            rule.save(update_fields=["settled_until_at"])
     return settled
+
+
+def _settled(rule: Rule, until_at: datetime | None) -> bool:
+    if until_at is None or (rule.settled_until_at is not None and rule.settled_until_at >= until_at):
+        return False
+    rule.settled_until_at = until_at
+    return True
 
 
 def replan(person: Person, *, now: datetime) -> int:

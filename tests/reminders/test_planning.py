@@ -5,11 +5,13 @@ import uuid
 from datetime import datetime, time, timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from backend.accounts import people
 from backend.common import clock
-from backend.reminders import planning
-from backend.reminders.models import Purpose, Reason, Rule, Status
+from backend.reminders import answers, claiming, planning
+from backend.reminders.models import Purpose, Reason, Reminder, Rule, Status
 from backend.reminders.walltime import instant, wall
 from tests.reminders.engine import EVENING, NOON, appointment, check_in_rule, door, ledger
 
@@ -163,12 +165,51 @@ def test_all_reminders_of_a_settled_day_are_done(cast):
 def test_a_later_hour_chosen_on_a_settled_day_starts_tomorrow(cast):
     rule = check_in_rule(cast.patient)
     settle(cast.patient, EVENING.date())
+    choose_hour(cast.patient, rule, 22, NOON)
+    assert states(cast.patient, status="planned") == [("25 22:00", "planned", "")]
+
+
+def choose_hour(person, rule, hour, now):
+    with door(person):
+        planning.set_rule(
+            id=rule.id, person=person, purpose=Purpose.CHECK_IN, rrule="FREQ=DAILY",
+            start=datetime(2026, 11, 24, hour), now=now,
+        )  # fmt: skip
+
+
+def test_a_day_that_was_logged_after_its_reminder_was_seen_is_settled_too(cast):
+    rule = check_in_rule(cast.patient, start=datetime(2026, 11, 24, 20))
+    at_eight = instant(datetime(2026, 11, 24, 20), MUMBAI)
+    claiming.claim(now=at_eight)
+    (due,) = ledger(cast.patient, status="due")
+    with door(cast.patient):
+        answers.acknowledge(reminder_id=due.id, person=cast.patient, now=at_eight)
+    assert settle(cast.patient, EVENING.date(), now=at_eight + timedelta(minutes=10)) == 0
+    choose_hour(cast.patient, rule, 21, at_eight + timedelta(minutes=20))
+    assert states(cast.patient, status="planned") == [("25 21:00", "planned", "")]
+
+
+def test_a_series_made_on_a_day_that_is_done_begins_tomorrow(cast):
     with door(cast.patient):
         planning.set_rule(
-            id=rule.id, person=cast.patient, purpose=Purpose.CHECK_IN, rrule="FREQ=DAILY",
-            start=datetime(2026, 11, 24, 22), now=NOON,
+            person=cast.patient, purpose=Purpose.CHECK_IN, rrule="FREQ=DAILY", start=EVENING, now=NOON,
+            settled_until_at=instant(datetime(2026, 11, 25), MUMBAI),
         )  # fmt: skip
-    assert states(cast.patient, status="planned") == [("25 22:00", "planned", "")]
+    assert states(cast.patient) == [("25 21:00", "planned", "")]
+
+
+def test_a_log_with_nothing_to_settle_costs_one_question(cast):
+    check_in_rule(cast.patient)
+    settle(cast.patient, EVENING.date())
+    start = datetime.combine(EVENING.date(), time(), MUMBAI)
+    days = {"of today, again": start, "of last week": start - timedelta(days=7)}
+    for day in days.values():
+        with door(cast.patient), CaptureQueriesContext(connection) as asked:
+            planning.settle(
+                person_id=cast.patient.id, purpose=Purpose.CHECK_IN, from_at=day, until_at=day + timedelta(days=1),
+                reason=Reason.ALREADY_LOGGED, now=NOON,
+            )  # fmt: skip
+        assert len(asked) == 1
 
 
 def move(person, zone, now):
