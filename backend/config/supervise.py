@@ -191,5 +191,5 @@ def say(name: str, line: str) -> None:
     label = f"{name:<{WIDTH}} |"
     if sys.stdout.isatty():
         label = f"\x1b[{COLOURS.get(name, 37)}m{label}\x1b[0m"
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(OSError):  # a terminal that was closed; the stop that it asked for must go on
         print(label, line.rstrip(), flush=True)
