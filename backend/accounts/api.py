@@ -1,29 +1,20 @@
-"""The doors of the room: patients and their care teams, invitations, the clinic."""
+"""The doors of the room: patients and their care teams, the clinic."""
 
 import uuid
-from datetime import date
-from typing import Annotated, Any
+from typing import Any
 
-from django.db.models import Q
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from msgspec import Meta
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from backend.accounts import access, invitations, people
+from backend.accounts import access, people
 from backend.accounts.door import DoorView
-from backend.accounts.models import CLINICIANS, CareTeamMember, Clinic, Invitation, Membership, Person, Role
-from backend.accounts.shapes import CARE_TEAM_MEMBER, CLINIC, INVITATION, PATIENT
+from backend.accounts.models import ADMINISTRATORS, CLINICIANS, CareTeamMember, Clinic, Membership, Person, Role
+from backend.accounts.shapes import CARE_TEAM_MEMBER, CLINIC, PAGING, PATIENT
 from backend.common import bodies, openapi, pages, problems, queries
-from backend.common.bodies import Line, Struct, ZoneName
-from backend.common.problems import FieldError, Problem
-
-ADMINISTRATORS = frozenset({Role.ADMINISTRATOR})
-PAGING = [
-    OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": 500, "default": 50}),
-    OpenApiParameter("cursor", OpenApiTypes.STR),
-]
+from backend.common.bodies import Struct
+from backend.common.problems import FieldError
 
 
 class Patients(DoorView):
@@ -116,6 +107,8 @@ class CareTeam(TeamView):
             people.put_on_care_team(clinic_id=self.actor.here, patient_id=id, member_id=body.member, now=self.now)
         except people.NotAClinician as error:
             raise problems.invalid(FieldError("/member", "not_a_clinician", str(error))) from error
+        except people.Oneself as error:
+            raise problems.invalid(FieldError("/member", "oneself", str(error))) from error
         except people.NotAPatient:
             raise problems.not_found() from None
         return Response({"results": self._team(id), "next": None, "previous": None})
@@ -140,92 +133,6 @@ class CareTeamMembership(TeamView):
         if not people.take_off_care_team(clinic_id=self.actor.here, patient_id=id, member_id=member, now=self.now):
             raise problems.not_found()
         return Response(status=204)
-
-
-class InvitationBody(Struct, kw_only=True, frozen=True):
-    """Whom to invite, as what."""
-
-    email: Annotated[
-        str, Meta(max_length=254, pattern=r"^[^@\s\x00]+@[^@\s\x00]+\.[^@\s\x00]+$", examples=["asha@example.org"])
-    ]
-    full_name: Annotated[Line, Meta(min_length=1)]
-    role: Annotated[str, bodies.choice(Role.values)]
-    time_zone: ZoneName | None = None
-    born_on: date | None = None
-    care_team: Annotated[list[uuid.UUID], Meta(max_length=20)] = []
-
-
-class Invitations(DoorView):
-    """The clinic's invitations, for its administrators."""
-
-    roles = {"GET": ADMINISTRATORS, "POST": ADMINISTRATORS}
-
-    @extend_schema(operation_id="invitations_list", parameters=PAGING, responses={200: openapi.listing(INVITATION)})
-    def get(self, request: Request) -> Response:
-        """A page of invitations, newest first."""
-        queries.refuse_unknown(request, {"limit", "cursor"})
-        mine = Invitation.objects.filter(clinic_id=self.actor.here)
-        page = pages.page(mine, request=request, ordering=("-invited_at", "-id"))
-        return Response({**page, "results": [_invitation(row, self.now) for row in page["results"]]})
-
-    @extend_schema(
-        operation_id="invitations_create",
-        request={"application/json": openapi.component(InvitationBody)},
-        responses={201: INVITATION},
-    )
-    def post(self, request: Request) -> Response:
-        """Invites someone; the code goes to the address by mail and is shown nowhere else."""
-        body = bodies.read(request, InvitationBody)
-        clinic = Clinic.objects.get(id=self.actor.here)
-        try:
-            invitation = invitations.invite(
-                clinic=clinic,
-                by=self.actor.person,
-                email=body.email,
-                full_name=body.full_name,
-                role=body.role,
-                time_zone=body.time_zone or clinic.time_zone,
-                born_on=body.born_on,
-                care_team=body.care_team,
-                now=self.now,
-            )
-        except invitations.NoAddress as error:
-            raise problems.invalid(FieldError("/email", "invalid", str(error))) from error
-        except invitations.Underage as error:
-            raise problems.invalid(FieldError("/born_on", "underage", str(error))) from error
-        except invitations.AlreadyMember as error:
-            raise Problem(status=409, code="already_member", detail=str(error)) from error
-        except people.NotAClinician as error:
-            raise problems.invalid(FieldError("/care_team", "not_a_clinician", str(error))) from error
-        return Response(_invitation(invitation, self.now), status=201)
-
-
-class InvitationDetail(DoorView):
-    """One invitation."""
-
-    roles = {"GET": ADMINISTRATORS, "DELETE": ADMINISTRATORS}
-
-    @extend_schema(operation_id="invitation_read", responses={200: INVITATION})
-    def get(self, request: Request, id: uuid.UUID) -> Response:
-        """The invitation and whether it was used."""
-        return Response(_invitation(self._find(id), self.now))
-
-    @extend_schema(operation_id="invitation_revoke", responses={204: None})
-    def delete(self, request: Request, id: uuid.UUID) -> Response:
-        """Takes an open invitation back; twice is the same as once."""
-        invitation = self._find(id)
-        if invitation.accepted_at is not None:
-            raise Problem(
-                status=409, code="already_accepted", detail="This invitation was used; end the membership instead."
-            )
-        Invitation.objects.filter(Q(id=id), revoked_at__isnull=True).update(revoked_at=self.now)
-        return Response(status=204)
-
-    def _find(self, id: uuid.UUID) -> Invitation:
-        found = Invitation.objects.filter(id=id, clinic_id=self.actor.here).first()
-        if found is None:
-            raise problems.not_found()
-        return found
 
 
 class ClinicDetail(DoorView):
@@ -257,27 +164,4 @@ def _patient(person: Person) -> dict[str, Any]:
         "sex_at_birth": person.sex_at_birth,
         "time_zone": person.time_zone,
         "country": person.country,
-    }
-
-
-def _invitation(row: Invitation, now: Any) -> dict[str, Any]:
-    status = (
-        "accepted"
-        if row.accepted_at
-        else "revoked"
-        if row.revoked_at
-        else "expired"
-        if row.expires_at <= now
-        else "open"
-    )
-    return {
-        "id": row.id,
-        "email": row.email,
-        "full_name": row.full_name,
-        "role": row.role,
-        "time_zone": row.time_zone,
-        "status": status,
-        "invited_at": row.invited_at,
-        "expires_at": row.expires_at,
-        "accepted_at": row.accepted_at,
     }

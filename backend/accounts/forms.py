@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 
 from backend.accounts import invitations
-from backend.accounts.models import Invitation
+from backend.accounts.models import Invitation, Person
 from backend.common import clock
 
 
@@ -17,12 +17,19 @@ class InvitationForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Finds the invitation."""
         cleaned = super().clean() or {}
+        email = cleaned.get("email", "")
+        if self.has_error("email", "email_taken"):
+            # allauth would tell it to everyone who asks.
+            del self.errors["email"]
+            email = str(self.data["email"]).strip()
         try:
-            self.found: Invitation = invitations.find(
-                code=cleaned.get("invitation", ""), email=cleaned.get("email", ""), now=clock.now()
-            )
+            self.found: Invitation = invitations.find(code=cleaned.get("invitation", ""), email=email, now=clock.now())
         except invitations.NotInvited as error:
             self.add_error("invitation", str(error))
+        else:
+            # Only to someone with a code that was sent to this address.
+            if Person.objects.filter(email=self.found.email).exists():
+                self.add_error("invitation", invitations.HAS_ACCOUNT)
         return cleaned
 
     def signup(self, request: Any, user: Any) -> None:

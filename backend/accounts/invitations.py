@@ -1,19 +1,25 @@
 """Invitations: the only way in. A code is shown once, in the mail; the database keeps its hash."""
 
+import contextlib
 import hashlib
 import secrets
 import uuid
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from backend.accounts import outbox, people
-from backend.accounts.models import CLINICIANS, Clinic, Invitation, Membership, Person, Role
+from backend.accounts.models import CLINICIANS, STAFF, Clinic, Invitation, Membership, Person, Role, Session
 from backend.common import clock
 
 LIFETIME = timedelta(days=7)
+_NOT_OPEN = "This invitation is not open: check code and address, or ask the clinic for a new one."
+HAS_ACCOUNT = "You have an account with this address: sign in, then accept the invitation there."
 ADULT_AT = 18  # years (DOMAIN.md: adults only)
 
 
@@ -30,7 +36,7 @@ class NoAddress(ValueError):
 
 
 class AlreadyMember(ValueError):
-    """The address belongs to someone who has an account."""
+    """The address belongs to someone who has a role in this clinic."""
 
 
 def invite(
@@ -56,8 +62,8 @@ def invite(
     today = now.astimezone(clock.zone(time_zone)).date()
     if role == Role.PATIENT and (born_on is None or _years(born_on, today) < ADULT_AT):
         raise Underage("Afterglow is for adults: give a birth date of 18 years ago or earlier.")
-    if Person.objects.filter(email=email.lower()).exists():
-        raise AlreadyMember("Someone with this address has an account already.")
+    if Membership.objects.filter(clinic=clinic, person__email=email.lower(), ended_at__isnull=True).exists():
+        raise AlreadyMember("Someone with this address is a member of this clinic already.")
     known = (
         Membership.objects.filter(clinic=clinic, person_id__in=care_team, role__in=CLINICIANS, ended_at__isnull=True)
         .values("person_id")
@@ -80,12 +86,15 @@ def invite(
         invited_at=now,
         expires_at=now + LIFETIME,
     )
+    # Only the mail may know whether there is an account: the clinic that asks must not learn it of another's people.
+    has_account = Person.objects.filter(email=invitation.email).exists()
+    way = "sign in as always, choose" if has_account else "choose"
     outbox.put(
         recipient=invitation.email,
         subject=f"Your invitation from {clinic.short_name}",
         text=(
             f"{clinic.name} invites you to Afterglow.\n\n"
-            f"Open the app, choose 'I have an invitation' and enter this code:\n\n    {code}\n\n"
+            f"Open the app, {way} 'I have an invitation' and enter this code:\n\n    {code}\n\n"
             f"It works once, with this e-mail address, until {invitation.expires_at:%d %B %Y, %H:%M} UTC.\n"
             "If you did not expect this mail, you need not do anything.\n"
         ),
@@ -94,40 +103,82 @@ def invite(
     return invitation
 
 
+def _open(now: datetime) -> Q:
+    return Q(accepted_at__isnull=True, revoked_at__isnull=True, expires_at__gt=now)
+
+
 def find(*, code: str, email: str, now: datetime) -> Invitation:
     """The open invitation with this code and address. Raises NotInvited, the same for every reason."""
-    invitation = Invitation.objects.filter(
-        token_hash=_hash(code),
-        email=email.lower(),
-        accepted_at__isnull=True,
-        revoked_at__isnull=True,
-        expires_at__gt=now,
-    ).first()
+    invitation = Invitation.objects.filter(_open(now), token_hash=_hash(code), email=email.lower()).first()
     if invitation is None:
-        raise NotInvited("This invitation is not open: check code and address, or ask the clinic for a new one.")
+        raise NotInvited(_NOT_OPEN)
     return invitation
 
 
+def revoke(*, id: uuid.UUID, now: datetime) -> bool:
+    """Takes the invitation back; twice is the same as once. False when it was accepted."""
+    Invitation.objects.filter(id=id, accepted_at__isnull=True, revoked_at__isnull=True).update(revoked_at=now)
+    return Invitation.objects.filter(id=id, revoked_at__isnull=False).exists()
+
+
 def accept(*, invitation: Invitation, password: str, now: datetime) -> Person:
-    """Makes the person with role and care team. Raises NotInvited when another request was first."""
-    if not Invitation.objects.filter(id=invitation.id, accepted_at__isnull=True).update(accepted_at=now):
-        raise NotInvited("This invitation was used already.")
-    clinic = invitation.clinic
-    person = people.create(
-        email=invitation.email,
-        full_name=invitation.full_name,
-        time_zone=invitation.time_zone,
-        now=now,
-        password=password,
-        born_on=invitation.born_on,
-        country=clinic.country,
-        channels=["email"],
-    )
-    people.join(person=person, clinic=clinic, role=invitation.role, now=now)
-    if invitation.role == Role.PATIENT:
-        for member in invitation.care_team:
-            people.put_on_care_team(clinic_id=clinic.id, patient_id=person.id, member_id=uuid.UUID(member), now=now)
+    """Makes the person with role and care team.
+
+    Raises NotInvited when the invitation is no longer open, or someone with this address has joined meanwhile.
+    """
+    if not Invitation.objects.filter(_open(now), id=invitation.id).update(accepted_at=now):
+        raise NotInvited(_NOT_OPEN)
+    try:
+        with transaction.atomic():
+            person = people.create(
+                email=invitation.email,
+                full_name=invitation.full_name,
+                time_zone=invitation.time_zone,
+                now=now,
+                password=password,
+                born_on=invitation.born_on,
+                country=invitation.clinic.country,
+                channels=["email"],
+            )
+    except IntegrityError as error:
+        raise NotInvited(HAS_ACCOUNT) from error
+    _admit(person, invitation, now)
     return person
+
+
+def accept_as(*, person: Person, code: str, now: datetime) -> Membership:
+    """Lets someone with an account into one more clinic; twice is the same as once. Raises NotInvited.
+
+    Whoever works at a clinic from now on is signed out when staff are.
+    """
+    mine = Invitation.objects.filter(token_hash=_hash(code), email=person.email)
+    if mine.filter(_open(now)).update(accepted_at=now):
+        return _admit(person, mine.get(), now)
+    used = mine.filter(accepted_at__isnull=False).first()
+    held = used and Membership.objects.filter(
+        person=person, clinic_id=used.clinic_id, role=used.role, ended_at__isnull=True
+    )
+    if not held:
+        raise NotInvited(_NOT_OPEN)
+    return held.select_related("clinic").get()
+
+
+def _admit(person: Person, invitation: Invitation, now: datetime) -> Membership:
+    membership = people.join(person=person, clinic=invitation.clinic, role=invitation.role, now=now)
+    if invitation.role in STAFF:
+        until = now + settings.STAFF_SESSION_AGE
+        Session.objects.filter(person=person, expire_date__gt=until).update(expire_date=until)
+    if invitation.role == Role.PATIENT:
+        if person.born_on is None:
+            person.born_on = invitation.born_on
+            person.save(update_fields=["born_on"])
+        for member in invitation.care_team:
+            # Someone who has left since is not in the way of the others, nor of the patient.
+            with contextlib.suppress(people.NotAClinician, people.Oneself):
+                people.put_on_care_team(
+                    clinic_id=invitation.clinic_id, patient_id=person.id, member_id=uuid.UUID(member), now=now
+                )
+    return membership
 
 
 def _hash(code: str) -> str:

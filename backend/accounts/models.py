@@ -28,6 +28,7 @@ class Role(models.TextChoices):
 
 
 CLINICIANS = frozenset({Role.PSYCHIATRIST, Role.THERAPIST, Role.NURSE})
+ADMINISTRATORS = frozenset({Role.ADMINISTRATOR})
 STAFF = CLINICIANS | {Role.ADMINISTRATOR, Role.AUDITOR}
 
 

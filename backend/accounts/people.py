@@ -21,6 +21,10 @@ class NotAClinician(ValueError):
     """Only a psychiatrist, therapist or nurse of the clinic can be on a care team."""
 
 
+class Oneself(ValueError):
+    """Nobody is on the own care team."""
+
+
 class NotAPatient(ValueError):
     """Only a patient of the clinic has a care team there."""
 
@@ -64,7 +68,12 @@ def change_zone(*, person: Person, time_zone: str, now: datetime) -> bool:
 def put_on_care_team(
     *, clinic_id: uuid.UUID, patient_id: uuid.UUID, member_id: uuid.UUID, now: datetime
 ) -> CareTeamMember:
-    """The clinician cares for the patient from now on; twice is the same as once. Raises NotAClinician, NotAPatient."""
+    """The clinician cares for the patient from now on; twice is the same as once.
+
+    Raises NotAClinician, NotAPatient, Oneself.
+    """
+    if member_id == patient_id:
+        raise Oneself("Nobody is on their own care team; choose a colleague.")
     if not _holds(member_id, clinic_id, CLINICIANS):
         raise NotAClinician("Only a psychiatrist, therapist or nurse of this clinic can be on a care team.")
     if not _holds(patient_id, clinic_id, {Role.PATIENT}):

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
+
 from backend.accounts.models import Role, SexAtBirth
 from backend.common import openapi
 
@@ -49,6 +52,14 @@ INVITATION = openapi.named(
         accepted_at=_AT_OR_NULL,
     ),
 )
+MEMBERSHIP = openapi.named(
+    "Membership",
+    _object(id=_ID, clinic=_ID, clinic_name=_TEXT, role={"type": "string", "enum": list(Role.values)}, since_at=_AT),
+)
 CLINIC = openapi.named(
     "Clinic", _object(id=_ID, name=_TEXT, short_name=_TEXT, country=_TEXT, time_zone=_TEXT, phone=_TEXT)
 )
+PAGING = [
+    OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": 500, "default": 50}),
+    OpenApiParameter("cursor", OpenApiTypes.STR),
+]

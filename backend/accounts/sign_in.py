@@ -6,7 +6,7 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.auth_backends import AuthenticationBackend
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.core.internal.httpkit import is_headless_request
-from allauth.headless.internal.restkit.response import APIResponse
+from allauth.headless.internal.restkit.response import APIResponse, ErrorResponse
 from allauth.headless.internal.sessionkit import lookup_session
 from allauth.headless.tokens.strategies.sessions import SessionTokenStrategy
 from django.conf import settings
@@ -14,6 +14,7 @@ from django.contrib import auth
 from django.contrib.sessions.backends.base import SessionBase
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 from rest_framework import authentication, exceptions
 from rest_framework.request import Request
 
@@ -87,21 +88,26 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]
         return True
 
     def save_user(self, request: HttpRequest, user: Person, form: Any, commit: bool = True) -> Person:
-        """The invited person with role and care team, or nothing of it."""
+        """The invited person with role and care team, or nothing of it.
+
+        An invitation that was used or revoked in this very moment is answered as one that never was open.
+        """
         invitation = form.found
         password = form.cleaned_data.get("password1") or form.cleaned_data["password"]
-        with access.acting_as(None, invitation.clinic_id, "accept invitation"):
-            return invitations.accept(
-                invitation=invitation,
-                password=password,
-                now=clock.now(),
-            )
+        try:
+            with access.acting_as(None, invitation.clinic_id, "accept invitation"):
+                return invitations.accept(invitation=invitation, password=password, now=clock.now())
+        except invitations.NotInvited as error:
+            form.add_error("invitation", str(error))
+            raise ImmediateHttpResponse(ErrorResponse(request, input=form)) from error
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Into the outbox: the row is written before the attempt."""
-        message = self.render_mail(template_prefix, email, {"request": self.request, "email": email, **context})
+        # The words are ours: templates/accounts/mail/, by allauth's name for the mail.
+        template = f"accounts/mail/{template_prefix.rpartition('/')[2]}"
+        subject, text = (render_to_string(f"{template}_{part}.txt", context).strip() for part in ("subject", "message"))
         with access.acting_as(None, None, "mail"):
-            outbox.put(recipient=email, subject=str(message.subject), text=str(message.body), now=clock.now())
+            outbox.put(recipient=email, subject=subject, text=text, now=clock.now())
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         """Counts the attempt, in the cache and in the database; at the limit the app is told 429, the form in words."""
@@ -131,6 +137,12 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]
         self._rollback_login_failed_rl_usage()
         attempts.forgive(number=self._attempt)
         return person
+
+    def set_password(self, user: Person, password: str) -> None:
+        """A new password, proved by the old one or by a code in a mail: earlier attempts no longer count."""
+        super().set_password(user, password)
+        self._delete_login_attempts_cached_email(self.request, email=user.email)
+        attempts.forget(address=user.email)
 
     def post_login(self, request: HttpRequest, user: Person, **kwargs: Any) -> Any:
         """Staff are signed out after half a day, patients stay for 90 days."""

@@ -2,11 +2,10 @@
 
 import re
 import uuid
-from datetime import date, timedelta
 from typing import Any
 
 from backend.accounts import access, people
-from backend.accounts.models import Invitation, Membership, OutboxMail, Person, Role
+from backend.accounts.models import Membership, OutboxMail, Person, Role
 from backend.common import clock
 from tests.cast import PASSWORD, Cast, Client
 
@@ -86,73 +85,6 @@ def test_nobody_signs_up_without_an_invitation(cast: Cast) -> None:
         assert not Person.objects.filter(email="new@example.org").exists()
 
 
-def _invite(cast: Cast, **more: Any) -> Any:
-    body = {
-        "email": "New@example.org", "full_name": "New Patient", "role": "patient", "born_on": "1990-05-01",
-        "time_zone": "Asia/Kolkata", "care_team": [str(cast.psychiatrist.id)],
-    }  # fmt: skip
-    return cast.client(cast.administrator).send("POST", "invitations", body | more)
-
-
-def _code() -> str:
-    with access.acting_as(None, None, "test"):
-        found = re.search(r"^    (\S+)$", OutboxMail.objects.latest("created_at").text, re.MULTILINE)
-    assert found
-    return found[1]
-
-
-def test_an_invitation_works_once_for_its_address(cast: Cast) -> None:
-    made = _invite(cast)
-    assert made.status_code == 201, made.content
-    assert "code" not in made.json()
-    body = {"email": "new@example.org", "password": "a long new phrase", "invitation": _code()}
-    assert Client().send("POST", SIGNUP, body | {"email": "thief@example.org"}).status_code == 400
-    joined = Client().send("POST", SIGNUP, body)
-    assert joined.status_code == 200, joined.content
-    phone = _with(joined.json()["meta"]["session_token"])
-    assert phone.send("GET", "mood-check-ins").json()["results"] == []
-    with access.acting_as(None, None, "test"):
-        person = Person.objects.get(email="new@example.org")
-        assert (person.full_name, person.time_zone, person.born_on) == ("New Patient", "Asia/Kolkata", date(1990, 5, 1))
-    assert cast.client(cast.psychiatrist).send("GET", f"patients/{person.id}").status_code == 200
-    assert cast.client(cast.outsider).send("GET", f"patients/{person.id}").status_code == 404
-    assert Client().send("POST", SIGNUP, body | {"email": "new@example.org"}).status_code in {400, 401}
-    status = cast.client(cast.administrator).send("GET", f"invitations/{made.json()['id']}").json()["status"]
-    assert status == "accepted"
-
-
-def test_an_invitation_expires_and_can_be_taken_back(cast: Cast) -> None:
-    first = _invite(cast).json()
-    body = {"email": "new@example.org", "password": "a long new phrase", "invitation": _code()}
-    assert cast.client(cast.administrator).send("DELETE", f"invitations/{first['id']}").status_code == 204
-    assert Client().send("POST", SIGNUP, body).status_code == 400
-    second = _invite(cast).json()
-    body["invitation"] = _code()
-    with access.acting_as(None, None, "test"):
-        Invitation.objects.filter(id=second["id"]).update(expires_at=clock.now() - timedelta(seconds=1))
-    assert Client().send("POST", SIGNUP, body).status_code == 400
-    listed = cast.client(cast.administrator).send("GET", "invitations").json()["results"]
-    assert [row["status"] for row in listed] == ["expired", "revoked"]
-
-
-def test_invitations_are_for_adults_and_for_the_own_clinic(cast: Cast) -> None:
-    young = clock.now().date() - timedelta(days=365 * 17)
-    for more, pointer in (
-        ({"born_on": young.isoformat()}, "/born_on"),
-        ({"born_on": None}, "/born_on"),
-        ({"care_team": [str(cast.outsider.id)]}, "/care_team"),
-        ({"role": "king"}, "/role"),
-        ({"email": "no address"}, "/email"),
-    ):
-        answer = _invite(cast, **more)
-        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, pointer), answer.content
-    assert _invite(cast, email=cast.patient.email).status_code == 409
-    assert _invite(cast, time_zone=None).status_code == 201
-    for stranger in (cast.patient, cast.psychiatrist, cast.outsider):
-        assert cast.client(stranger).send("GET", "invitations").status_code == 403
-        assert cast.client(stranger).send("POST", "invitations", {}).status_code == 403
-
-
 def test_someone_with_two_clinics_says_for_which_one_they_act(cast: Cast) -> None:
     with access.acting_as(None, None, "test"):
         people.join(person=cast.psychiatrist, clinic=cast.elsewhere, role=Role.PSYCHIATRIST, now=clock.now())
@@ -181,7 +113,10 @@ def test_a_forgotten_password_is_reset_by_a_code_in_the_mail(cast: Cast) -> None
     with access.acting_as(None, None, "test"):
         (mail,) = OutboxMail.objects.all()
     assert mail.recipient == cast.patient.email
-    code = re.search(r"^([A-Z0-9-]{6,})$", mail.text, re.MULTILINE)
+    assert mail.subject == "Your code for a new password"
+    assert mail.text.startswith("You asked to choose a new password for Afterglow.")
+    assert "!" not in mail.text
+    code = re.search(r"^    ([A-Z0-9-]{6,})$", mail.text, re.MULTILINE)
     assert code, mail.text
     phone = Client()
     phone.credentials(HTTP_X_SESSION_TOKEN=asked.json()["meta"]["session_token"])
@@ -189,6 +124,19 @@ def test_a_forgotten_password_is_reset_by_a_code_in_the_mail(cast: Cast) -> None
     assert reset.status_code in {200, 401}, reset.content
     assert _sign_in(cast.patient, "a fresh long phrase").status_code == 200
     assert _sign_in(cast.patient).status_code == 400
+
+
+def test_a_password_that_was_reset_opens_at_once_after_too_many_attempts(cast: Cast) -> None:
+    for n in range(6):
+        _sign_in(cast.patient, f"wrong phrase {n}")
+    asked = Client().send("POST", "auth/app/v1/auth/password/request", {"email": cast.patient.email})
+    with access.acting_as(None, None, "test"):
+        code = re.search(r"^ *([A-Z0-9-]{6,})$", OutboxMail.objects.get().text, re.MULTILINE)
+    assert code
+    phone = Client()
+    phone.credentials(HTTP_X_SESSION_TOKEN=asked.json()["meta"]["session_token"])
+    phone.send("POST", "auth/app/v1/auth/password/reset", {"key": code[1], "password": "a fresh long phrase"})
+    assert _sign_in(cast.patient, "a fresh long phrase").status_code == 200
 
 
 def test_ways_that_nobody_here_takes_do_not_exist(cast: Cast) -> None:
