@@ -26,6 +26,10 @@ class CannotWait(ValueError):
     """The reminder cannot be put off for so long, or not at all."""
 
 
+class NotYet(ValueError):
+    """The reminder is not due yet; an answer may put it off, but not bring it forward."""
+
+
 def acknowledge(*, reminder_id: uuid.UUID, person: Person, now: datetime) -> Reminder:
     """Seen: nothing more is sent. Twice is the same as once, and what is done is done.
 
@@ -46,8 +50,8 @@ def acknowledge(*, reminder_id: uuid.UUID, person: Person, now: datetime) -> Rem
 def snooze(*, reminder_id: uuid.UUID, person: Person, until: datetime | None, now: datetime) -> Reminder:
     """Later: it comes again at `until`, or with None stays quiet until it is done. `due_at` never moves.
 
-    From ten minutes to the end of the person's next day, and not past the event that it announces. Raises
-    NoSuchReminder, Ended, CannotWait.
+    From ten minutes to the end of the person's next day, and not past the event that it announces. One that is still
+    planned can only be put off past its own time. Raises NoSuchReminder, Ended, CannotWait, NotYet.
     """
 
     def answer(row: Reminder, rule: Rule) -> bool:
@@ -55,6 +59,8 @@ def snooze(*, reminder_id: uuid.UUID, person: Person, until: datetime | None, no
             raise Ended(f"This reminder is {row.status} already.")
         if row.reminder_class == ReminderClass.SAFETY:
             raise CannotWait("A reminder about safety cannot be put off.")
+        if _is_ahead(row, now) and (until is None or until <= max(row.due_at, row.send_at or row.due_at)):
+            raise NotYet("This reminder is not due yet; put it off to after its time, or answer it when it comes.")
         if until is not None:
             _check(until, row, rule, person, now)
             row.expires_at = schedule.expiry(rule, due_at=row.due_at, send_at=until)
@@ -65,6 +71,10 @@ def snooze(*, reminder_id: uuid.UUID, person: Person, until: datetime | None, no
         return True
 
     return _answer(reminder_id, person, now, answer)
+
+
+def _is_ahead(row: Reminder, now: datetime) -> bool:
+    return row.status == Status.PLANNED and row.send_at is not None and row.send_at > now
 
 
 def _check(until: datetime, row: Reminder, rule: Rule, person: Person, now: datetime) -> None:

@@ -14,6 +14,13 @@ from backend.reminders.leases import Leased, Started
 ATTEMPTS = 5
 _FIRST_PAUSE = timedelta(seconds=30)
 
+# Attempts of earlier sendings: a snoozed reminder is sent anew, and counts anew. Earlier ones had gone out, or were
+# given up when the person answered.
+_EARLIER = """
+SELECT coalesce(max(attempt), 0) FROM reminders_delivery
+WHERE reminder_id = %s AND channel = %s AND attempt < %s AND (status <> 'failed' OR error = 'no longer due')
+"""
+
 Result = tuple[Leased, Started, Outcome]
 
 # `unknown` too: a worker that was only slow may still say what became of it.
@@ -53,7 +60,7 @@ def finish(cursor: Any, *, results: Sequence[Result], token: uuid.UUID, now: dat
     hopeless: list[uuid.UUID] = []
     for leased, started, outcome in results:
         if outcome.fate in {Fate.LATER, Fate.REFUSED}:
-            following = _following(leased, started, outcome, now)
+            following = _following(leased, started, outcome, _tries(cursor, leased), now)
             if following:
                 again.append(following)
             else:
@@ -79,12 +86,18 @@ def _grouped(results: Iterable[Result]) -> dict[tuple[str, str], list[uuid.UUID]
     return found
 
 
+def _tries(cursor: Any, leased: Leased) -> int:
+    """Which attempt of the present sending it is, from 1."""
+    cursor.execute(_EARLIER, [leased.reminder_id, leased.channel, leased.attempt])
+    return leased.attempt - int(cursor.fetchone()[0])
+
+
 def _following(
-    leased: Leased, started: Started, outcome: Outcome, now: datetime
+    leased: Leased, started: Started, outcome: Outcome, tries: int, now: datetime
 ) -> tuple[uuid.UUID, str, int, datetime] | None:
     """The next attempt: the same channel after a pause, else the next channel at once, else none."""
-    if outcome.fate is Fate.LATER and leased.attempt < ATTEMPTS:
-        pause = _FIRST_PAUSE * 2 ** (leased.attempt - 1)
+    if outcome.fate is Fate.LATER and tries < ATTEMPTS:
+        pause = _FIRST_PAUSE * 2 ** (tries - 1)
         try_at = now + pause * random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries, guards nothing
         if try_at < started.matter.expires_at:
             return leased.reminder_id, leased.channel, leased.attempt + 1, try_at

@@ -215,7 +215,7 @@ def settle(
     A series goes on with its next occurrence and remembers up to where it was settled, also when nothing was open. The
     worker looks at the row again before it sends, so this holds until the very hand-over.
     """
-    asked = {
+    asked: dict[str, Any] = {
         "person": person_id,
         "purpose": purpose,
         "from": from_at,

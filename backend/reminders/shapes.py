@@ -40,7 +40,10 @@ REMINDER = openapi.named(
         patient=_ID,
         purpose={"type": "string", "enum": list(Purpose.values)},
         about=_object(type=_TEXT, id=_ID),
-        title={**_TEXT, "description": "Of one's own reminder; else empty"},
+        title={
+            "type": ["string", "null"],
+            "description": "In the patient's own words; null for everyone else",
+        },
         due_at={**_AT, "description": "The instant that the plan names; it never moves"},
         send_at={**_AT_OR_NULL, "description": "When it goes out; null: nothing more is sent"},
         status={"type": "string", "enum": list(Status.values)},
@@ -98,8 +101,11 @@ ME = openapi.named(
 )
 
 
-def reminders_as_json(rows: Sequence[Reminder]) -> list[dict[str, Any]]:
-    """Reminders with their deliveries, by one query for all; the rules must have been read with them."""
+def reminders_as_json(rows: Sequence[Reminder], *, reader_id: uuid.UUID) -> list[dict[str, Any]]:
+    """Reminders with their deliveries, by one query for all; the rules must have been read with them.
+
+    Titles are what patients write for themselves: nobody else reads them.
+    """
     deliveries: dict[uuid.UUID, list[dict[str, Any]]] = {}
     found = Delivery.objects.filter(reminder__in=rows).order_by("created_at", "channel", "attempt")
     for each in found:
@@ -112,7 +118,7 @@ def reminders_as_json(rows: Sequence[Reminder]) -> list[dict[str, Any]]:
             "patient": row.person_id,
             "purpose": row.purpose,
             "about": {"type": row.about_type or "reminder_rule", "id": row.about_id or row.rule_id},
-            "title": row.rule.title,
+            "title": row.rule.title if row.person_id == reader_id else None,
             "due_at": row.due_at,
             "send_at": row.send_at,
             "status": row.status,

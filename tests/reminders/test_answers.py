@@ -1,7 +1,7 @@
 """What a patient answers to a reminder, over the API: seen, later, or why."""
 
 import uuid
-from datetime import timedelta
+from datetime import timedelta, timezone
 
 import pytest
 
@@ -97,6 +97,68 @@ def test_a_snooze_that_makes_no_sense_is_refused_with_the_field(cast, sent, body
     assert answer.status_code == 400
     assert answer.json()["errors"]
     assert ledger(cast.patient)[0].status == "sent"
+
+
+def test_a_far_offset_is_an_instant_like_any_other(cast, sent, now):
+    until = (now + timedelta(hours=1)).astimezone(timezone(timedelta(hours=20)))
+    answer = cast.client(cast.patient).send("POST", f"reminders/{sent.id}/snooze", {"until": until.isoformat()})
+    assert answer.status_code == 200
+    assert ledger(cast.patient)[0].send_at == until
+
+
+@pytest.mark.parametrize("body", [{"minutes": 10}, {"until_done": True}])
+def test_a_reminder_that_is_days_away_is_not_brought_forward_by_a_snooze(cast, now, body):
+    appointment(cast.patient, now + timedelta(days=10), now=now)
+    planned = ledger(cast.patient)[0]
+    answer = cast.client(cast.patient).send("POST", f"reminders/{planned.id}/snooze", body)
+    assert (answer.status_code, answer.json()["code"]) == (409, "not_due_yet")
+    assert (ledger(cast.patient)[0].status, ledger(cast.patient)[0].send_at) == ("planned", planned.send_at)
+
+
+def test_a_reminder_of_tonight_can_be_put_off_to_later_in_the_night(cast, now):
+    check_in_rule(cast.patient, now=now, start=(now + timedelta(hours=6)).replace(tzinfo=None))
+    planned = ledger(cast.patient)[0]
+    client, path = cast.client(cast.patient), f"reminders/{planned.id}/snooze"
+    assert client.send("POST", path, {"until": planned.due_at.isoformat()}).status_code == 409
+    later_on = planned.due_at + timedelta(minutes=45)
+    body = client.send("POST", path, {"until": later_on.isoformat()}).json()
+    assert (body["status"], ledger(cast.patient)[0].send_at) == ("snoozed", later_on)
+
+
+def test_each_sending_of_a_snoozed_reminder_has_its_own_attempts(cast, sent, now, post):
+    client = cast.client(cast.patient)
+    for _ in range(4):
+        client.send("POST", f"reminders/{sent.id}/snooze", {"minutes": 10})
+        again_at = ledger(cast.patient)[0].send_at
+        claiming.claim(now=again_at)
+        dispatch.deliver(now=again_at)
+    client.send("POST", f"reminders/{sent.id}/snooze", {"minutes": 10})
+    again_at = ledger(cast.patient)[0].send_at
+    claiming.claim(now=again_at)
+    post.answer = "451 come again"
+    dispatch.deliver(now=again_at)
+    assert ledger(cast.patient)[0].status == "due"
+    post.answer = "250 OK"
+    dispatch.deliver(now=again_at + timedelta(seconds=40))
+    assert ledger(cast.patient)[0].status == "sent"
+    assert len(post.mails) == 6
+
+
+def test_what_a_patient_calls_an_own_reminder_is_for_no_one_elses_eyes(cast, now):
+    with door(cast.patient):
+        planning.set_rule(
+            person=cast.patient, purpose=Purpose.OWN, rrule="FREQ=DAILY", title="Call the lawyer",
+            start=now.replace(tzinfo=None), clinic_id=cast.clinic.id, now=now,
+        )  # fmt: skip
+
+    def told(person):
+        (row,) = cast.client(person).send("GET", "reminders").json()["results"]
+        assert cast.client(person).send("GET", f"reminders/{row['id']}").json() == row
+        return row
+
+    assert told(cast.patient)["title"] == "Call the lawyer"
+    seen = told(cast.therapist)
+    assert (seen["title"], seen["purpose"], seen["due_at"]) == (None, "own", told(cast.patient)["due_at"])
 
 
 def test_an_announcement_is_not_put_off_past_what_it_announces(cast, now, post):

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from backend.accounts import people
 from backend.common import clock
 from backend.reminders import answers, claiming, planning
-from backend.reminders.models import Purpose, Reason, Reminder, Rule, Status
+from backend.reminders.models import Purpose, Reason, Rule, Status
 from backend.reminders.walltime import instant, wall
 from tests.reminders.engine import EVENING, NOON, appointment, check_in_rule, door, ledger
 

@@ -1,7 +1,7 @@
 """The doors of the ledger: a person's reminders, the answers to them, and why each came or did not."""
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from django.db.models import Q, QuerySet
@@ -44,7 +44,9 @@ class ReminderView(DoorView):
     def answer(self, id: uuid.UUID) -> Response:
         """The reminder as it stands."""
         row = self.find(id)
-        return Response(reminders_as_json([row])[0], headers={"ETag": etags.of(row.version)})
+        return Response(
+            reminders_as_json([row], reader_id=self.actor.person.id)[0], headers={"ETag": etags.of(row.version)}
+        )
 
 
 class Reminders(ReminderView):
@@ -82,7 +84,7 @@ class Reminders(ReminderView):
         }
         rows = rows.filter(**{name: value for name, value in wanted.items() if value is not None})
         page = pages.page(rows, request=request, ordering=("-due_at", "-id"))
-        return Response({**page, "results": reminders_as_json(page["results"])})
+        return Response({**page, "results": reminders_as_json(page["results"], reader_id=self.actor.person.id)})
 
 
 class ReminderDetail(ReminderView):
@@ -134,12 +136,13 @@ class Snooze(ReminderView):
     @extend_schema(
         operation_id="reminder_snooze",
         request={"application/json": openapi.component(SnoozeBody)},
-        responses={200: REMINDER, _ENDED: openapi.problem("It has ended already.")},
+        responses={200: REMINDER, _ENDED: openapi.problem("It has ended already, or is not due yet.")},
     )
     def post(self, request: Request, id: uuid.UUID) -> Response:
         """Puts it off for ten minutes up to the end of the next day, or keeps it quiet until it is done."""
         body = bodies.read(request, SnoozeBody)
-        until: datetime | None = body.until
+        # In UTC, since the database takes no offset beyond 16 hours, and ISO 8601 does.
+        until: datetime | None = body.until.astimezone(UTC) if body.until else None
         if body.minutes is not None:
             until = self.now + timedelta(minutes=body.minutes)
         try:
@@ -148,6 +151,8 @@ class Snooze(ReminderView):
             raise problems.not_found() from None
         except answers.Ended as error:
             raise Problem(status=409, code="already_ended", detail=str(error)) from error
+        except answers.NotYet as error:
+            raise Problem(status=409, code="not_due_yet", detail=str(error)) from error
         except answers.CannotWait as error:
             pointer = "/minutes" if body.minutes is not None else "/until" if body.until is not None else "/until_done"
             raise problems.invalid(FieldError(pointer, "cannot_wait", str(error))) from error
