@@ -3,6 +3,7 @@
 from csp.decorators import csp_update
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import cache_page
+from django.views.generic import TemplateView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.permissions import AllowAny
 
@@ -13,6 +14,41 @@ class Schema(SpectacularAPIView):
 
     permission_classes = (AllowAny,)
     authentication_classes = ()
+
+
+# What the codes of our problem documents mean, and the remedy.
+PROBLEMS = (
+    ("invalid", "Fields, parameters or headers have faults; errors names each with what to do."),
+    ("cannot_be_stored", "A value is of a kind or size that the database refuses; nothing was stored."),
+    ("bad_request", "The request cannot be understood, such as one for a host that is not ours."),
+    ("not_authenticated", "Sign in and send the token as Authorization: Bearer."),
+    ("token_invalid", "The token is unknown or has expired; sign in again."),
+    ("permission_denied", "Your role may not do this."),
+    ("no_clinic", "You have no role in any clinic; ask a clinic's administrator."),
+    ("not_a_member", "You have no role in the clinic that X-Clinic names."),
+    ("clinic_required", "You work at several clinics; name one in the header X-Clinic."),
+    ("not_found", "There is no such record, or it is not yours to see; the two look alike on purpose."),
+    ("method_not_allowed", "This address does not know the verb."),
+    ("already_ended", "It has ended already, and what has ended does not change."),
+    ("already_accepted", "The invitation was used."),
+    ("already_member", "Someone with this address has a role in this clinic."),
+    ("not_due_yet", "The reminder is not due yet, so there is nothing to snooze."),
+    ("not_begun", "Nothing of it has begun yet."),
+    ("deleted", "The record was deleted; a PUT with If-Match and the version in the answer brings it back."),
+    ("stale", "The record has changed since the version in If-Match; current holds it. Merge, and send again."),
+    ("too_large", "Send less at a time: 1 MiB, in a batch 5 MiB."),
+    ("unsupported_media_type", "Send JSON with Content-Type: application/json."),
+    ("try_again", "Two changes met; nothing was stored. Send the same again."),
+    ("database_away", "The database is away for a moment; nothing was stored. Send the same again."),
+    ("server_error", "That was our fault; nothing was stored."),
+)
+
+
+class Problems(TemplateView):
+    """Where the `type` of every problem document leads."""
+
+    template_name = "api_problems.html"
+    extra_context = {"problems": PROBLEMS}
 
 
 @method_decorator(csp_update({"style-src": ["'unsafe-inline'"]}), name="dispatch")

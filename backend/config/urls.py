@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
 
 from backend.accounts.openapi import NOT_OFFERED
 from backend.config import about, api_docs
@@ -26,6 +27,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include(api)),
     path("api/schema/", api_docs.Schema.as_view(), name="schema"),
     path("api/docs/", api_docs.Docs.as_view(url_name="schema"), name="docs"),
+    path("api/docs/problems/", api_docs.Problems.as_view(), name="problems"),
+    path("favicon.ico", RedirectView.as_view(url="/static/web/mark.svg", permanent=True)),
     path("healthz", about.healthz, name="healthz"),
     path("readyz", about.readyz, name="readyz"),
     path("", include("backend.web.urls")),
