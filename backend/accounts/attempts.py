@@ -14,7 +14,7 @@ WINDOW = timedelta(minutes=5)
 # Rows that another sign-in removes at this moment are left to it: waiting for each other would be a deadlock.
 _PRUNE = (
     "DELETE FROM accounts_signinattempt WHERE id IN "
-    "(SELECT id FROM accounts_signinattempt WHERE at <= %s FOR UPDATE SKIP LOCKED)"
+    "(SELECT id FROM accounts_signinattempt WHERE tried_at <= %s FOR UPDATE SKIP LOCKED)"
 )
 
 
@@ -32,9 +32,9 @@ def begin(*, address: str, now: datetime) -> int:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
             cursor.execute(_PRUNE, [now - WINDOW])
-        if SignInAttempt.objects.filter(key=key, at__gt=now - WINDOW).count() >= ALLOWED:
+        if SignInAttempt.objects.filter(key=key, tried_at__gt=now - WINDOW).count() >= ALLOWED:
             raise Locked
-        return SignInAttempt.objects.create(key=key, at=now).pk
+        return SignInAttempt.objects.create(key=key, tried_at=now).pk
 
 
 def forgive(*, number: int) -> None:

@@ -237,12 +237,12 @@ class SignInAttempt(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     key = models.CharField(max_length=64)
-    at = models.DateTimeField()
+    tried_at = models.DateTimeField()
 
     class Meta:
         indexes = [
-            models.Index(fields=["key", "at"], name="sign_in_attempts_of_address"),
-            models.Index(fields=["at"], name="sign_in_attempts_to_forget"),
+            models.Index(fields=["key", "tried_at"], name="sign_in_attempts_of_address"),
+            models.Index(fields=["tried_at"], name="sign_in_attempts_to_forget"),
         ]
 
 

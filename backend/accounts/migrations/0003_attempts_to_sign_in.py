@@ -15,10 +15,10 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
                 ('key', models.CharField(max_length=64)),
-                ('at', models.DateTimeField()),
+                ('tried_at', models.DateTimeField()),
             ],
             options={
-                'indexes': [models.Index(fields=['key', 'at'], name='sign_in_attempts_of_address'), models.Index(fields=['at'], name='sign_in_attempts_to_forget')],
+                'indexes': [models.Index(fields=['key', 'tried_at'], name='sign_in_attempts_of_address'), models.Index(fields=['tried_at'], name='sign_in_attempts_to_forget')],
             },
         ),
     ]
