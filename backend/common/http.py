@@ -92,6 +92,8 @@ class RequestGate:
         structlog.contextvars.bind_contextvars(request_id=request_id)
         response = self._refusal(request) or self.get_response(request)
         response["X-Request-Id"] = request_id
+        if response.status_code == 429:
+            response.setdefault("Retry-After", "60")
         if request.path.startswith("/api/v1/"):
             response.setdefault("Cache-Control", "no-store")
         return response

@@ -8,6 +8,7 @@ from celery.signals import beat_init, setup_logging, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
 
+OUTBOX_SECONDS = 10.0
 app = Celery("afterglow")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
@@ -21,10 +22,14 @@ def _log_as_django_does(**_: Any) -> None:
 @beat_init.connect
 def _start_the_sweep(**_: Any) -> None:
     """Beat's own thread: it works while the broker is away, when beat's scheduler does not."""
+    from backend.accounts import outbox
+    from backend.common import clock
     from backend.config import beat_entries
     from backend.reminders import watch
 
     watch.start_sweeping()  # first: nothing that fails below may keep it from starting
+    # A thread of its own, for a mail server that hangs holds it for many seconds.
+    watch.Watch("outbox", round_=lambda: outbox.send_due(now=clock.now()), pause=OUTBOX_SECONDS).start()
     beat_entries.settle()
 
 

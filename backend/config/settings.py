@@ -131,7 +131,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6379/0")
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "backend.common.patient_cache.PatientRedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "afterglow",
         "OPTIONS": {"socket_timeout": 0.25, "socket_connect_timeout": 0.25},

@@ -4,7 +4,6 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.conf import settings
 from django.template.loader import render_to_string
 
 from backend.accounts.models import Clinic, Person
@@ -56,7 +55,6 @@ def compose(*, matter: Matter, person: Person, clinic: Clinic | None, now: datet
         "is_event": event is not None,
         "question": _QUESTIONS.get(Purpose(matter.purpose), "A reminder."),
         "until": f"{walltime.wall(matter.expires_at, zone):%H:%M}",
-        "link": settings.BASE_URL,
         "clinic_phone": clinic.phone if clinic else "",
     }
     short = f"{_DAYS[local.weekday()][:3]} {local.day} {_MONTHS[local.month - 1][:3]}"

@@ -44,7 +44,7 @@ def beat(*, part: str, now: datetime) -> None:
 class Watch(threading.Thread):
     """A thread that does its round again and again, whatever happened in the last one."""
 
-    def __init__(self, name: str, *, round_: Callable[[], None], pause: float) -> None:
+    def __init__(self, name: str, *, round_: Callable[[], object], pause: float) -> None:
         super().__init__(name=name, daemon=True)
         self._round, self._pause, self._over = round_, pause, threading.Event()
 

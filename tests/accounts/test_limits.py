@@ -20,8 +20,7 @@ NOBODY_THERE = "redis://127.0.0.1:1/0"
 @pytest.fixture
 def no_cache(settings: Any) -> None:
     """The cache is away: nothing listens at its address."""
-    away = {"BACKEND": "backend.common.patient_cache.PatientRedisCache", "LOCATION": NOBODY_THERE}
-    settings.CACHES = settings.CACHES | {"default": settings.CACHES["default"] | away}
+    settings.CACHES = settings.CACHES | {"default": settings.CACHES["default"] | {"LOCATION": NOBODY_THERE}}
 
 
 def _app(email: str, password: str) -> Any:
