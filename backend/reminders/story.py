@@ -50,21 +50,30 @@ _WENT = {
 def tell(*, reminder: Reminder, rule: Rule, deliveries: Iterable[Delivery]) -> list[str]:
     """Sentences in the order of events, with times in the zone of the rule."""
     return [
-        f"{_WHAT[Purpose(reminder.purpose)]} for {_at(reminder.due_at, rule)}.",
+        _what(reminder, rule),
         *_moved(reminder, rule),
         *(_delivery(each, rule) for each in sorted(deliveries, key=lambda each: (each.created_at, each.channel))),
         _end(reminder, rule),
     ]
 
 
+def _what(reminder: Reminder, rule: Rule) -> str:
+    what = _WHAT[Purpose(reminder.purpose)]
+    if rule.anchor_at is None:
+        return f"{what} for {_at(reminder.due_at, rule)} ({rule.time_zone})."
+    # The hour of a reminder is not the hour of what it announces.
+    due, anchor = _at(reminder.due_at, rule), _at(rule.anchor_at, rule)
+    return f"{what} at {anchor}, to be told at {due} ({rule.time_zone})."
+
+
 def _moved(reminder: Reminder, rule: Rule) -> list[str]:
     if reminder.send_at is None or reminder.send_at == reminder.due_at or reminder.status == Status.SNOOZED:
         return []
-    if reminder.send_at < reminder.due_at:
+    if reminder.send_at < reminder.due_at and rule.quiet_from is not None:
         return [f"Quiet hours begin before it, so it leaves earlier, at {_at(reminder.send_at, rule)}."]
     if rule.quiet_from is not None and reminder.status in {Status.PLANNED, Status.SKIPPED}:
         return [f"That is in the quiet hours, so it leaves at their end, {_at(reminder.send_at, rule)}."]
-    return [f"It was put off to {_at(reminder.send_at, rule)}."]
+    return [f"It was moved to {_at(reminder.send_at, rule)}."]
 
 
 def _delivery(delivery: Delivery, rule: Rule) -> str:
