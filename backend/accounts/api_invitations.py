@@ -47,7 +47,7 @@ class Invitations(DoorView):
     @extend_schema(
         operation_id="invitations_create",
         request={"application/json": openapi.component(InvitationBody)},
-        responses={201: INVITATION},
+        responses={201: INVITATION, 409: openapi.problem("A member of this clinic already.")},
     )
     def post(self, request: Request) -> Response:
         """Invites someone; the code goes to the address by mail and is shown nowhere else."""

@@ -43,7 +43,7 @@ class Column:
         if isinstance(value, datetime):
             return value.astimezone(UTC)
         if isinstance(self.field, models.DecimalField):
-            return round(Decimal(repr(value)), self.field.decimal_places)
+            return round(Decimal(str(value)), self.field.decimal_places)
         return value
 
     @cached_property

@@ -66,9 +66,19 @@ def die_with(parent: int, number: signal.Signals, *, name: str = "") -> None:
 
 def forks_end_with_this() -> None:
     """From now on the kernel ends this process's own forks when it ends, a kill -9 included."""
-    if _libc is not None:
-        libc = _libc
-        os.register_at_fork(after_in_child=lambda: libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL)))
+    if _libc is None:
+        return
+    libc, forking = _libc, [os.getpid()]
+
+    def note() -> None:
+        forking[0] = os.getpid()
+
+    def follow() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
+        if os.getppid() != forking[0]:
+            os._exit(1)  # it was killed between the fork and the line above, which then waits for nobody's end
+
+    os.register_at_fork(before=note, after_in_child=follow)
 
 
 def stop(child: subprocess.Popen[bytes], *, by: Sequence[tuple[signal.Signals, float]]) -> int:

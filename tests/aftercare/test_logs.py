@@ -117,6 +117,18 @@ def test_a_write_names_the_version_that_it_was_made_from(cast: Cast) -> None:
     assert phone.send("PUT", f"mood-check-ins/{uuid.uuid4()}", body, **{"If-Match": '"1"'}).status_code == 404
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_can_be_changed_deleted_and_brought_back_with_all_its_fields(cast: Cast, kind: str) -> None:
+    phone, id = cast.client(cast.patient), uuid.uuid4()
+    made = phone.send("PUT", f"{kind}/{id}", BODIES[kind]).json()
+    noted = phone.send("PATCH", f"{kind}/{id}", {"note": "Later."}).json()
+    assert (noted["version"], noted["note"]) == (2, "Later.")
+    assert phone.send("DELETE", f"{kind}/{id}").status_code == 204
+    back = phone.send("PUT", f"{kind}/{id}", BODIES[kind], **{"If-Match": '"3"'}).json()
+    moving = {"version", "change_number", "updated_at"}
+    assert {k: v for k, v in back.items() if k not in moving} == {k: v for k, v in made.items() if k not in moving}
+
+
 def test_a_deleted_record_is_gone_and_can_be_brought_back(cast: Cast) -> None:
     phone, id = cast.client(cast.patient), uuid.uuid4()
     body = BODIES["mood-check-ins"]

@@ -40,7 +40,11 @@ def documented(view: type[View], kind: Kind) -> type[View]:
             "get": extend_schema(
                 operation_id=f"{kind.table}_list", parameters=_filters(kind), responses={200: openapi.listing(record)}
             ),
-            "post": extend_schema(operation_id=f"{kind.table}_create", request=body, responses=stored),
+            "post": extend_schema(
+                operation_id=f"{kind.table}_create",
+                request=body,
+                responses=stored | {410: openapi.problem("The record with this id was deleted.")},
+            ),
         }
     elif issubclass(view, api.LogBatch):
         verbs = {
