@@ -11,7 +11,7 @@ COPY backend backend
 COPY docker/health.py docker/health.py
 COPY LICENSE ./
 # The key is for this one command and stays nowhere; the addresses are never called.
-RUN SECRET_KEY=only-for-collectstatic-only-for-collectstatic BASE_URL=https://build.invalid ALLOWED_HOSTS=build.invalid \
+RUN SECRET_KEY=$(python -c "import secrets; print(secrets.token_urlsafe(48))") BASE_URL=https://build.invalid ALLOWED_HOSTS=build.invalid \
     DATABASE_URL=postgresql:///none DATABASE_OWNER_URL=postgresql:///none DATABASE_DISPATCH_URL=postgresql:///none \
     /opt/venv/bin/python backend/manage.py collectstatic --noinput --verbosity 0 \
     && /opt/venv/bin/python -m compileall -q backend docker

@@ -21,6 +21,8 @@ def pytest_configure(config: pytest.Config) -> None:
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
     url = f"{settings.REDIS_URL.rpartition('/')[0]}/{FIRST_REDIS + int(worker) % 6}"
     settings.REDIS_URL = settings.CELERY_BROKER_URL = settings.CACHES["default"]["LOCATION"] = url
+    # Tests ask faster than people; those of the limits themselves turn them on.
+    settings.RATE_LIMITS = "off"
 
 
 KEPT = {"django_migrations", "django_content_type", "auth_permission", "django_site"}

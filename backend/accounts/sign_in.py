@@ -21,6 +21,7 @@ from rest_framework.request import Request
 from backend.accounts import access, attempts, invitations, outbox, sessions
 from backend.accounts.models import STAFF, Membership, Person
 from backend.common import clock
+from backend.common.client_address import address_of
 
 
 def token_of(request: HttpRequest | Request) -> str | None:
@@ -82,6 +83,10 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]
         "email_password_mismatch": "This e-mail address and password do not belong together.",
         "too_many_login_attempts": "Too many attempts. Wait five minutes, then try again.",
     }
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """The address that limits and audit go by as well."""
+        return address_of(request)
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Open, since the form itself asks for an invitation."""

@@ -17,6 +17,7 @@ MIB = 1024 * 1024
 # API.md: 413 past 1 MiB, a batch may have 5, a push of the sync protocol 20.
 _LIMITS = ((re.compile(r"^/api/v1/sync/push$"), 20 * MIB), (re.compile(r"^/api/v1/[a-z-]+/batch$"), 5 * MIB))
 MAX_DEPTH = 32
+_VERBS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 _UUID = re.compile(r"(?<=/)[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?=/|$)")
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
 
@@ -94,11 +95,12 @@ class RequestGate:
         response["X-Request-Id"] = request_id
         if response.status_code == 429:
             response.setdefault("Retry-After", "60")
-        if request.path.startswith("/api/v1/"):
-            response.setdefault("Cache-Control", "no-store")
         return response
 
     def _refusal(self, request: HttpRequest) -> HttpResponse | None:
+        if request.method not in _VERBS:
+            detail = f"Nothing here knows this verb; the known ones are {', '.join(sorted(_VERBS))}."
+            return problems.answer(problems.Problem(status=405, code="method_not_allowed", detail=detail))
         if not request.path.startswith("/api/"):
             return None
         if request.META.get("HTTP_TRANSFER_ENCODING"):

@@ -1,19 +1,13 @@
 """The cache in Redis, for which nobody waits: while Redis is away it is an empty cache that takes everything."""
 
-import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-import structlog
 from django.core.cache.backends.redis import RedisCache, RedisCacheClient
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 from redis.retry import Retry
 
-log = structlog.get_logger(__name__)
-T = TypeVar("T")
-# After a call that failed, none is tried for so long: a dozen calls of one request must not wait one after another.
-PAUSE_SECONDS = 1.0
+from backend.common.breaker import Breaker
 
 
 class PatientClient(RedisCacheClient):
@@ -25,17 +19,7 @@ class PatientClient(RedisCacheClient):
 
     def __init__(self, servers: list[str], **options: Any) -> None:
         super().__init__(servers, **{"retry": Retry(NoBackoff(), 0)} | options)
-        self._away_until = 0.0
-
-    def _or(self, otherwise: T, call: Callable[[], T]) -> T:
-        if time.monotonic() < self._away_until:
-            return otherwise
-        try:
-            return call()
-        except (RedisError, OSError) as error:
-            log.warning("the cache is away", error=type(error).__name__)
-            self._away_until = time.monotonic() + PAUSE_SECONDS
-            return otherwise
+        self._or = Breaker("cache").attempt
 
     def add(self, key: Any, value: Any, timeout: Any) -> bool:
         """True while away: a lock that nobody else can hold is taken."""

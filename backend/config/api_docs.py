@@ -38,6 +38,7 @@ PROBLEMS = (
     ("stale", "The record has changed since the version in If-Match; current holds it. Merge, and send again."),
     ("too_large", "Send less at a time: 1 MiB, in a batch 5 MiB."),
     ("unsupported_media_type", "Send JSON with Content-Type: application/json."),
+    ("too_many_requests", "Wait for as many seconds as Retry-After says; 20 a second and 600 a minute are let in."),
     ("try_again", "Two changes met; nothing was stored. Send the same again."),
     ("database_away", "The database is away for a moment; nothing was stored. Send the same again."),
     ("server_error", "That was our fault; nothing was stored."),

@@ -61,7 +61,8 @@ def load_and_start(local: Path, *, needs: list[str], port: int, original: dict[s
         if starting is not None and not early:
             starting.result()
         expected = home.read_env(local)
-        for key, value in {**expected, "PORT": str(port), "LOCAL_DIR": str(local)}.items():
+        here = {"PORT": str(port), "LOCAL_DIR": str(local), "RATE_LIMITS": "off"}
+        for key, value in {**expected, **here}.items():
             os.environ.setdefault(key, value)
         load()
         held = starting.result() if starting is not None else None
@@ -154,7 +155,9 @@ def publish(local: Path, *, people: dict[str, Any]) -> None:
     lines += [f"  {'demo mail':<16}{base}/demo/mail", ""] if people else [""]
     for role, person in people.items():
         lines.append(f"  {role:<16}{person.get('email', ''):<42}{person.get('password', '')}")
-    lines += ["", f"  tokens and addresses: {local / 'demo.json'}; Ctrl-C ends everything", ""]
+    limits = os.environ.get("RATE_LIMITS", "on")
+    lines += ["", f"  request limits  {limits}{' (RATE_LIMITS=on turns them on)' if limits == 'off' else ''}"]
+    lines += [f"  tokens and addresses: {local / 'demo.json'}; Ctrl-C ends everything", ""]
     print("\n".join(lines), flush=True)
     demo = {
         "base_url": base,

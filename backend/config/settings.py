@@ -11,7 +11,7 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from backend.config import logs
+from backend.config import headers, logs, refusals
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL_DIR = Path(os.environ.get("LOCAL_DIR", ROOT / ".local"))
@@ -31,9 +31,7 @@ def flag(name: str, default: bool) -> bool:
 
 DEBUG = flag("DEBUG", False)
 DEMO = flag("DEMO", False)
-SECRET_KEY = env.str("SECRET_KEY", "")
-if not SECRET_KEY or (not DEBUG and len(SECRET_KEY) < 32):
-    raise ImproperlyConfigured("SECRET_KEY (or SECRET_KEY_FILE) must hold at least 32 random characters.")
+SECRET_KEY = refusals.secret_key(env.str("SECRET_KEY", ""), strict=not DEBUG)
 
 BASE_URL = env.str("BASE_URL", "http://127.0.0.1:8000").rstrip("/")
 ON_LOOPBACK = BASE_URL.startswith(("http://127.0.0.1", "http://localhost", "http://[::1]"))
@@ -75,10 +73,13 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    # The first two see every answer, also those of the gate, of WhiteNoise and of a redirect to https.
+    "backend.config.headers.StrictHeaders",
+    "csp.middleware.CSPMiddleware",
     "backend.common.http.RequestGate",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "backend.config.limits.RequestLimits",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -111,6 +112,8 @@ def database(name: str, **test: Any) -> dict[str, Any]:
         raise ImproperlyConfigured(
             f"{name} is not set. Run `make run` first, or name your own server: docs/settings.md."
         )
+    if not DEBUG:
+        refusals.passwords(**{name: url})
     return {
         **env.db_url_config(url),
         "ENGINE": "django.db.backends.postgresql",
@@ -129,6 +132,8 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6379/0")
+if not DEBUG:
+    refusals.passwords(REDIS_URL=REDIS_URL)
 CACHES = {
     "default": {
         "BACKEND": "backend.common.patient_cache.PatientRedisCache",
@@ -176,31 +181,20 @@ SESSION_COOKIE_AGE = int(timedelta(days=90).total_seconds())
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not ON_LOOPBACK
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+if not ON_LOOPBACK:  # by these names a browser takes them only from this very host, over https, for the whole of it
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
 STAFF_SESSION_AGE = timedelta(hours=12)
 
 # Headers
 SECURE_SSL_REDIRECT = not ON_LOOPBACK
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_COUNT else None
 SECURE_HSTS_SECONDS = 0 if ON_LOOPBACK else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = not ON_LOOPBACK
 SECURE_HSTS_PRELOAD = not ON_LOOPBACK
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-CONTENT_SECURITY_POLICY = {
-    "DIRECTIVES": {
-        "default-src": ["'none'"],
-        "script-src": ["'self'"],
-        "style-src": ["'self'"],
-        "img-src": ["'self'", "data:"],
-        "font-src": ["'self'"],
-        "connect-src": ["'self'"],
-        "manifest-src": ["'self'"],
-        "form-action": ["'self'"],
-        "frame-ancestors": ["'none'"],
-        "base-uri": ["'none'"],
-    }
-}
+CONTENT_SECURITY_POLICY = {"DIRECTIVES": headers.CONTENT_SECURITY}
 
 # Interface
 REST_FRAMEWORK = {

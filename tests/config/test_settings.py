@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 READS = re.compile(
     r"""(?:env(?:\.[a-z_]+)?|flag|database|setting|address|os\.environ\.get|os\.environ\.setdefault)\(\s*"([A-Z][A-Z0-9_]+)\""""
 )
+KEY = "uY3-s8Qz_Lr0vTq7Xn2Wc5Ma9Eb4Hd6Kf1Jg"
 NOT_OURS = {"PATH", "PYTHONTZPATH", "DJANGO_SETTINGS_MODULE"}
 
 
@@ -61,7 +62,7 @@ def test_compose_sets_only_what_is_described() -> None:
     ],
 )
 def test_an_unsafe_value_stops_the_start(tmp_path: Path, wrong: dict[str, str], word: str) -> None:
-    safe = dict.fromkeys(clones.OWN[:3], "postgresql://a:b@127.0.0.1:1/c") | {"SECRET_KEY": "x" * 40}
+    safe = dict.fromkeys(clones.OWN[:3], "postgresql://a:b@127.0.0.1:1/c") | {"SECRET_KEY": KEY}
     done = subprocess.run(
         [sys.executable, "-c", "import backend.config.settings"],
         cwd=ROOT,
@@ -75,7 +76,7 @@ def test_an_unsafe_value_stops_the_start(tmp_path: Path, wrong: dict[str, str], 
 
 
 def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
-    (tmp_path / "key").write_text("k" * 40 + "\n")
+    (tmp_path / "key").write_text(KEY + "\n")
     safe = dict.fromkeys(clones.OWN[:3], "postgresql://a:b@127.0.0.1:1/c")
     done = subprocess.run(
         [sys.executable, "-c", "from backend.config import settings; print(settings.SECRET_KEY)"],
@@ -85,4 +86,4 @@ def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert done.stdout.strip() == "k" * 40, done.stderr
+    assert done.stdout.strip() == KEY, done.stderr
