@@ -106,4 +106,6 @@ def _counter(url: str) -> _Counter:
 
 def _key(kind: str, name: str) -> str:
     """Neither tokens nor addresses stand in Redis, only what our key makes of them."""
-    return f"afterglow:limit:{kind}:{salted_hmac('backend.common.throttles', name, algorithm='sha256').hexdigest()[:32]}"
+    return (
+        f"afterglow:limit:{kind}:{salted_hmac('backend.common.throttles', name, algorithm='sha256').hexdigest()[:32]}"
+    )

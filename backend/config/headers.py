@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 
 # For CONTENT_SECURITY_POLICY: everything from this site and nothing inline. A view that needs more says so itself
 # (django-csp); docs/threat-model.md names each.
-CONTENT_SECURITY = {
+CONTENT_SECURITY: dict[str, list[str]] = {
     "default-src": ["'none'"],
     "script-src": ["'self'"],
     "style-src": ["'self'"],

@@ -13,7 +13,9 @@ _KNOWN = re.compile(
     r"insecure|change[\W_]*me|example|your[\W_]*secret|secret[\W_]*key|only-for|default|placeholder|replace|dummy|1234567",
     re.IGNORECASE,
 )
-_KNOWN_PASSWORDS = re.compile(r"postgres|password|passwort|secret|redis|afterglow|admin|letmein|qwerty|foobared", re.IGNORECASE)
+_KNOWN_PASSWORDS = re.compile(
+    r"postgres|password|passwort|secret|redis|afterglow|admin|letmein|qwerty|foobared", re.IGNORECASE
+)
 
 
 def secret_key(value: str, *, strict: bool) -> str:

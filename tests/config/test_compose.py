@@ -124,3 +124,9 @@ def test_the_builder_gets_no_secret_and_no_local_state() -> None:
     assert "*" in lines
     allowed = {line.removeprefix("!") for line in lines if line.startswith("!")}
     assert allowed == {"backend", "docker/slim_lock.py", "docker/health.py", "requirements.txt", "LICENSE"}
+
+
+def test_no_client_can_speak_for_the_proxy() -> None:
+    caddy = (ROOT / "docker/Caddyfile").read_text()
+    assert "request_header -*_*" in caddy, "X_Forwarded_For would become X-Forwarded-For behind it"
+    assert SERVICES["web"]["environment"]["TRUSTED_PROXY_COUNT"] == "1"

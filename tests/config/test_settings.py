@@ -59,6 +59,19 @@ def test_compose_sets_only_what_is_described() -> None:
         ({"BASE_URL": "http://aftercare.example.org"}, "https"),
         ({"BASE_URL": "https://aftercare.example.org", "DEMO": "True"}, "DEMO"),
         ({"RATE_LIMITS": "off"}, "RATE_LIMITS"),
+        ({"RATE_LIMITS": "off", "DEMO": "True", "BASE_URL": "https://aftercare.example.org"}, "DEMO"),
+        ({"SECRET_KEY": ""}, "SECRET_KEY"),
+        ({"SECRET_KEY": "x" * 64}, "SECRET_KEY"),
+        ({"SECRET_KEY": "django-insecure-3$kq0z!n2w^v8b@h5m7c1x9p4t6y"}, "known example"),
+        ({"SECRET_KEY": "change-me-change-me-change-me-change-me-0815"}, "known example"),
+        ({"DATABASE_URL": "postgresql://afterglow_app@db.example.org/afterglow"}, "DATABASE_URL"),
+        ({"DATABASE_URL": "postgresql://afterglow_app:afterglow_app@db.example.org/afterglow"}, "DATABASE_URL"),
+        (
+            {"DATABASE_OWNER_URL": "postgresql://afterglow_owner:change-me-please@db.example.org/a"},
+            "DATABASE_OWNER_URL",
+        ),
+        ({"DATABASE_DISPATCH_URL": "postgresql://afterglow_dispatch:short@db.example.org/a"}, "DATABASE_DISPATCH_URL"),
+        ({"REDIS_URL": "redis://redis.example.org:6379/0"}, "REDIS_URL"),
     ],
 )
 def test_an_unsafe_value_stops_the_start(tmp_path: Path, wrong: dict[str, str], word: str) -> None:
@@ -87,3 +100,31 @@ def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
         check=False,
     )
     assert done.stdout.strip() == KEY, done.stderr
+
+
+def test_the_deployment_check_finds_nothing_and_nothing_is_kept_from_it(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "backend.config.parts", "check"],
+        cwd=ROOT,
+        env=clones.environment(tmp_path, TRUSTED_PROXY_COUNT="1"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    print(done.stdout.strip())
+    assert done.returncode == 0, done.stderr
+    assert "no issues (0 silenced)" in done.stdout
+
+
+def test_a_browser_takes_our_cookies_from_this_very_host_only(tmp_path: Path) -> None:
+    names = "(s.SESSION_COOKIE_NAME, s.CSRF_COOKIE_NAME, s.SESSION_COOKIE_SECURE, s.CSRF_COOKIE_SECURE)"
+    safe = dict.fromkeys(clones.OWN[:3], "postgresql://a:b@127.0.0.1:1/c") | {"SECRET_KEY": KEY}
+    done = subprocess.run(
+        [sys.executable, "-c", f"from backend.config import settings as s; print({names}, s.ALLOWED_HOSTS)"],
+        cwd=ROOT,
+        env=clones.environment(tmp_path, **safe, BASE_URL="https://aftercare.example.org"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "('__Host-sessionid', '__Host-csrftoken', True, True) []", done.stderr
