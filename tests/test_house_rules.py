@@ -2,6 +2,8 @@
 
 import ast
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -117,3 +119,11 @@ def test_the_repository_names_no_machine() -> None:
         and words.search(p.read_text(errors="ignore"))
     ]  # fmt: skip
     assert not found
+
+
+def test_the_environment_of_one_machine_is_not_in_the_repository() -> None:
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        pytest.skip("no git here")
+    kept = subprocess.run([git, "ls-files", ".venv", ".local"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert kept.stdout == "", "as a link it would take the place of everyone's own: git rm --cached .venv"
