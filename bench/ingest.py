@@ -37,7 +37,7 @@ def people(count: int) -> tuple[list[str], list[str]]:
     from backend.common import clock
 
     now = clock.now()
-    with access.acting_as(None, None, "bench"):
+    with access.maintaining("bench"):
         clinic = Clinic.objects.create(
             name="Bench", short_name="Bench", country="IN", time_zone="Asia/Kolkata", created_at=now
         )

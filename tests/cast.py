@@ -80,7 +80,7 @@ def _person(name: str, clinic: Clinic, role: str, zone: str, **profile: Any) -> 
 
 def assemble() -> Cast:
     """Puts the cast into the database."""
-    with access.acting_as(None, None, "cast"):
+    with access.maintaining("cast"):
         clinic = Clinic.objects.create(
             id=uuid.UUID(int=1), name="Sea Face Clinic", short_name="Sea Face", country="IN",
             time_zone="Asia/Kolkata", phone="+91 22 5550 0100", created_at=JOINED,

@@ -1,7 +1,7 @@
 """The one door: to the database (`acting_as`), and to a patient's record (`open_record`)."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,8 @@ import orjson
 from django.db import connections, transaction
 from django.db.models import Q, QuerySet
 
-from backend.accounts.models import CLINICIANS, STAFF, CareTeamMember, Person, Role
+from backend.accounts.models import CLINICIANS, STAFF, CareTeamMember, Clinic, Person, Role
+from backend.common import clock
 from backend.common.problems import Problem, not_found
 
 Isolation = Literal["read committed", "repeatable read", "serializable"]
@@ -77,15 +78,70 @@ def acting_as(
     device: uuid.UUID | None = None,
     request_id: str = "",
     isolation: Isolation | None = None,
+    *,
+    key: str = "",
+    using: str = "default",
 ) -> Iterator[None]:
     """A transaction as the application's role, in which the database knows who acts, where and why.
 
-    Row-level security, history and audit read this context; it ends with the transaction. It does not nest: a task that
+    Row-level security, history and audit read this context; it ends with the transaction. Without a person, but with a
+    clinic, it is the clinic's machine that acts, for all of its people; without both only the tables that name the
+    purpose open, and the one row of which the asker knows the `key` (an address, an id). It does not nest: a task that
     commits in steps enters once for each. An exception rolls everything back.
     """
-    with transaction.atomic(durable=True):
-        _set_context("default", person, clinic, purpose, device, request_id, isolation)
+    with transaction.atomic(using=using, durable=True):
+        _set_context(using, person, clinic, purpose, device, request_id, isolation, key)
         yield
+
+
+@contextmanager
+def machine_of(clinic: uuid.UUID) -> Iterator[None]:
+    """Within a transaction: what follows is done by the clinic itself and not by the person who is here.
+
+    For what a clinic promised beforehand, as to someone who holds its invitation.
+    """
+    with connections["default"].cursor() as cursor:
+        cursor.execute(
+            "SELECT current_setting('afterglow.person'), current_setting('afterglow.clinic'), "
+            "set_config('afterglow.person', '', true), set_config('afterglow.clinic', %s, true)",
+            [str(clinic)],
+        )
+        person, before = cursor.fetchone()[:2]
+    yield  # an exception ends the transaction, and the context with it
+    with connections["default"].cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('afterglow.person', %s, true), set_config('afterglow.clinic', %s, true)",
+            [person, before],
+        )
+
+
+def known_now(person: uuid.UUID) -> None:
+    """Within a sign-in: who asks has proved to be this person; the rest of the transaction is theirs."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT set_config('afterglow.person', %s, true)", [str(person)])
+
+
+def clinics() -> Sequence[uuid.UUID]:
+    """All clinics, for jobs that then enter each as its machine."""
+    with acting_as(None, None, "every clinic"):
+        return list(Clinic.objects.order_by("id").values_list("id", flat=True))
+
+
+@contextmanager
+def maintaining(purpose: str) -> Iterator[None]:
+    """A transaction as the owner of the database, who sees all rows while this lasts: for what fills a whole database.
+
+    The demo's load and the tests' set-up; never a request or a job. All that is done inside goes through this
+    connection.
+    """
+    usual = connections["default"]
+    connections["default"] = connections["owner"]
+    try:
+        with transaction.atomic(durable=True):
+            _set_context("default", None, None, f"maintenance: {purpose}", None, "", None)
+            yield
+    finally:
+        connections["default"] = usual
 
 
 @contextmanager
@@ -104,6 +160,7 @@ def _set_context(
     device: uuid.UUID | None,
     request_id: str,
     isolation: Isolation | None,
+    key: str = "",
 ) -> None:
     who = {"person": person, "clinic": clinic, "purpose": purpose, "device": device, "request": request_id}
     with connections[alias].cursor() as cursor:
@@ -113,7 +170,8 @@ def _set_context(
         cursor.execute(
             "SELECT set_config('afterglow.person', %s, true), set_config('afterglow.clinic', %s, true), "
             "set_config('afterglow.purpose', %s, true), set_config('afterglow.device', %s, true), "
-            "set_config('afterglow.request', %s, true), "
+            "set_config('afterglow.request', %s, true), set_config('afterglow.key', %s, true), "
+            "set_config('afterglow.at', %s, true), "
             "set_config('pghistory.context_id', %s, true), set_config('pghistory.context_metadata', %s, true)",
             [
                 str(person or ""),
@@ -121,6 +179,8 @@ def _set_context(
                 purpose,
                 str(device or ""),
                 request_id,
+                key,
+                clock.now().isoformat(),
                 str(uuid.uuid4()),
                 orjson.dumps({name: str(value) for name, value in who.items() if value}).decode(),
             ],

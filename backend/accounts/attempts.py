@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from django.db import connection
+from django.db import connections
 from django.utils.crypto import salted_hmac
 
 from backend.accounts import access
@@ -10,6 +10,7 @@ from backend.accounts.models import SignInAttempt
 
 ALLOWED = 5
 WINDOW = timedelta(minutes=5)
+_USING = "attempts"  # a connection of its own: counted at once, whatever becomes of the sign-in
 
 # Rows that another sign-in removes at this moment are left to it: waiting for each other would be a deadlock.
 _PRUNE = (
@@ -28,25 +29,25 @@ def begin(*, address: str, now: datetime) -> int:
     Raises Locked when `ALLOWED` were made within `WINDOW`; what was refused does not count.
     """
     key = _key(address)
-    with access.acting_as(None, None, "sign-in"):
-        with connection.cursor() as cursor:
+    with access.acting_as(None, None, "sign-in", using=_USING):
+        with connections[_USING].cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
             cursor.execute(_PRUNE, [now - WINDOW])
-        if SignInAttempt.objects.filter(key=key, tried_at__gt=now - WINDOW).count() >= ALLOWED:
+        if SignInAttempt.objects.using(_USING).filter(key=key, tried_at__gt=now - WINDOW).count() >= ALLOWED:
             raise Locked
-        return SignInAttempt.objects.create(key=key, tried_at=now).pk
+        return SignInAttempt.objects.using(_USING).create(key=key, tried_at=now).pk
 
 
 def forgive(*, number: int) -> None:
     """The attempt was right: it does not count."""
-    with access.acting_as(None, None, "sign-in"):
-        SignInAttempt.objects.filter(id=number).delete()
+    with access.acting_as(None, None, "sign-in", using=_USING):
+        SignInAttempt.objects.using(_USING).filter(id=number).delete()
 
 
 def forget(*, address: str) -> None:
     """Nothing counts any more for this address."""
-    with access.acting_as(None, None, "sign-in"):
-        SignInAttempt.objects.filter(key=_key(address)).delete()
+    with access.acting_as(None, None, "sign-in", using=_USING):
+        SignInAttempt.objects.using(_USING).filter(key=_key(address)).delete()
 
 
 def _key(address: str) -> str:

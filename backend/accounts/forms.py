@@ -4,8 +4,8 @@ from typing import Any
 
 from django import forms
 
-from backend.accounts import invitations
-from backend.accounts.models import Invitation, Person
+from backend.accounts import invitations, people
+from backend.accounts.models import Invitation
 from backend.common import clock
 
 
@@ -28,7 +28,7 @@ class InvitationForm(forms.Form):
             self.add_error("invitation", str(error))
         else:
             # Only to someone with a code that was sent to this address.
-            if Person.objects.filter(email=self.found.email).exists():
+            if people.has_account(email=self.found.email):
                 self.add_error("invitation", invitations.HAS_ACCOUNT)
         return cleaned
 

@@ -13,7 +13,7 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from backend.accounts import outbox, people
+from backend.accounts import access, outbox, people
 from backend.accounts.models import CLINICIANS, STAFF, Clinic, Invitation, Membership, Person, Role, Session
 from backend.common import clock
 
@@ -87,7 +87,7 @@ def invite(
         expires_at=now + LIFETIME,
     )
     # Only the mail may know whether there is an account: the clinic that asks must not learn it of another's people.
-    has_account = Person.objects.filter(email=invitation.email).exists()
+    has_account = people.has_account(email=invitation.email)
     way = "sign in as always, choose" if has_account else "choose"
     outbox.put(
         recipient=invitation.email,
@@ -153,7 +153,12 @@ def accept_as(*, person: Person, code: str, now: datetime) -> Membership:
     """
     mine = Invitation.objects.filter(token_hash=_hash(code), email=person.email)
     if mine.filter(_open(now)).update(accepted_at=now):
-        return _admit(person, mine.get(), now)
+        invitation = mine.get()
+        if invitation.role in STAFF:
+            until = now + settings.STAFF_SESSION_AGE
+            Session.objects.filter(person=person, expire_date__gt=until).update(expire_date=until)
+        with access.machine_of(invitation.clinic_id):
+            return _admit(person, invitation, now)
     used = mine.filter(accepted_at__isnull=False).first()
     held = used and Membership.objects.filter(
         person=person, clinic_id=used.clinic_id, role=used.role, ended_at__isnull=True
@@ -165,9 +170,6 @@ def accept_as(*, person: Person, code: str, now: datetime) -> Membership:
 
 def _admit(person: Person, invitation: Invitation, now: datetime) -> Membership:
     membership = people.join(person=person, clinic=invitation.clinic, role=invitation.role, now=now)
-    if invitation.role in STAFF:
-        until = now + settings.STAFF_SESSION_AGE
-        Session.objects.filter(person=person, expire_date__gt=until).update(expire_date=until)
     if invitation.role == Role.PATIENT:
         if person.born_on is None:
             person.born_on = invitation.born_on

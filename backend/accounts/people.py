@@ -4,6 +4,8 @@ import uuid
 from collections.abc import Collection
 from datetime import datetime
 
+from django.db import connection
+
 from backend.accounts.models import (
     CLINICIANS,
     CareTeamMember,
@@ -49,6 +51,13 @@ def create(
     person.save(force_insert=True)
     ZoneStay.objects.create(person=person, time_zone=time_zone, since_at=now)
     return person
+
+
+def has_account(*, email: str) -> bool:
+    """Whether anyone, of whatever clinic, signs in with this address; only for mails and forms that its owner sees."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT accounts_has_account(%s)", [email.lower()])
+        return bool(cursor.fetchone()[0])
 
 
 def change_zone(*, person: Person, time_zone: str, now: datetime) -> bool:

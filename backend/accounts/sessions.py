@@ -1,4 +1,8 @@
-"""Sessions in the database, each with its person; a token is the key of one."""
+"""Sessions in the database, each with its person; a token is the key of one.
+
+Before anyone is identified the database shows no row, so what stands here asks functions of the database that answer
+for one token only (accounts' migration 0005).
+"""
 
 import uuid
 from datetime import datetime
@@ -8,39 +12,76 @@ import orjson
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends import db
+from django.contrib.sessions.backends.base import CreateError, UpdateError
 from django.db import connection
 from django.db.models import JSONField
+from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
+from rest_framework.request import Request
 
 from backend.accounts.models import Person, Session, by_clinic
+from backend.common import clock
 
 _FIELDS = Person._meta.concrete_fields
 _PERSON = tuple(field.attname for field in _FIELDS)
 # One statement for all that a request must know of who asks: session, person, roles.
-_IDENTITY = (
-    "SELECT s.session_data, (SELECT coalesce(json_agg(json_build_array(m.clinic_id, m.role) "  # noqa: S608
-    "ORDER BY m.since_at, m.id), '[]')::text FROM accounts_membership m "
-    "WHERE m.person_id = p.id AND m.ended_at IS NULL), "
-    f"{', '.join(f'p.{name}' for name in _PERSON)} "
-    "FROM accounts_session s JOIN accounts_person p ON p.id = s.person_id "
-    "WHERE s.session_key = %s AND s.expire_date > %s AND p.deactivated_at IS NULL"
-)
+_IDENTITY = f"SELECT data, roles, {', '.join(f'(person).{name}' for name in _PERSON)} FROM accounts_identify(%s, %s)"  # noqa: S608
 
 
 class SessionStore(db.SessionStore):
-    """Django's database sessions, in our own table."""
+    """Django's database sessions, in our own table, reached by one key at a time."""
 
     @classmethod
     def get_model_class(cls) -> type[Session]:
         """Our table."""
         return Session
 
-    def create_model_instance(self, data: dict[str, Any]) -> Session:
-        """A row that knows its person."""
-        row = super().create_model_instance(data)
-        assert isinstance(row, Session)  # noqa: S101 - the model named above
-        row.person_id = data.get(SESSION_KEY)
-        return row
+    def load(self) -> dict[str, Any]:
+        """The session's data; nothing, and no key any more, when it is unknown or over."""
+        found = _ask("SELECT data FROM accounts_session_read(%s, %s)", self.session_key, clock.now())
+        if found is None:
+            self._session_key = None
+            return {}
+        return dict(self.decode(found[0]))
+
+    def exists(self, session_key: str) -> bool:
+        """Whether there is such a session."""
+        return bool(_ask("SELECT accounts_session_exists(%s)", session_key)[0])
+
+    def save(self, must_create: bool = False) -> None:
+        """Writes the session, with its person. Raises CreateError when it should be new and is not, else UpdateError."""
+        if self.session_key is None:
+            return self.create()
+        data = self._get_session(no_load=must_create)  # type: ignore[attr-defined]
+        written = _ask(
+            "SELECT accounts_session_write(%s, %s, %s, %s, %s)",
+            self._get_or_create_session_key(),  # type: ignore[attr-defined]
+            self.encode(data),
+            self.get_expiry_date(),
+            data.get(SESSION_KEY),
+            must_create,
+        )
+        if not written[0]:
+            raise CreateError if must_create else UpdateError
+        return None
+
+    def delete(self, session_key: str | None = None) -> None:
+        """Ends the session."""
+        if key := session_key or self.session_key:
+            _ask("SELECT accounts_session_delete(%s)", key)
+
+    @classmethod
+    def clear_expired(cls) -> None:
+        """Removes what is over."""
+        _ask("SELECT accounts_session_expire(%s)", clock.now())
+
+
+def token_of(request: HttpRequest | Request) -> str | None:
+    """The session token of `Authorization: Bearer …`, or of allauth's own header."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    return request.headers.get("X-Session-Token")
 
 
 def identify(*, token: str, now: datetime) -> tuple[Person, SessionStore] | None:
@@ -48,9 +89,7 @@ def identify(*, token: str, now: datetime) -> tuple[Person, SessionStore] | None
     # A key has 32 letters and digits; anything else is not worth a query and may not even be text to the database.
     if not (token.isascii() and token.isalnum() and len(token) <= 64):
         return None
-    with connection.cursor() as cursor:
-        cursor.execute(_IDENTITY, [token, now])
-        found = cursor.fetchone()
+    found = _ask(_IDENTITY, token, now)
     if found is None:
         return None
     store = SessionStore(token)
@@ -63,6 +102,12 @@ def identify(*, token: str, now: datetime) -> tuple[Person, SessionStore] | None
     person.__dict__["open_roles"] = by_clinic((uuid.UUID(clinic), role) for clinic, role in orjson.loads(found[1]))
     store._session_cache = data  # type: ignore[attr-defined] # as SessionBase itself keeps what it loaded
     return person, store
+
+
+def _ask(statement: str, *values: Any) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return cursor.fetchone()
 
 
 def _loaded(field: Any, value: Any) -> Any:

@@ -13,23 +13,34 @@ from django.conf import settings
 from django.contrib import auth
 from django.contrib.sessions.backends.base import SessionBase
 from django.core.exceptions import ValidationError
+from django.db import connection
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from rest_framework import authentication, exceptions
 from rest_framework.request import Request
 
 from backend.accounts import access, attempts, invitations, outbox, sessions
-from backend.accounts.models import STAFF, Membership, Person
+from backend.accounts.models import STAFF, Person
+from backend.accounts.sessions import token_of
 from backend.common import clock
 from backend.common.client_address import address_of
 
 
-def token_of(request: HttpRequest | Request) -> str | None:
-    """The session token of `Authorization: Bearer …`, or of allauth's own header."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip()
-    return request.headers.get("X-Session-Token")
+class Backend(AuthenticationBackend):  # type: ignore[misc]
+    """allauth's way to check a password; the person of a session is read in the person's own context."""
+
+    def get_user(self, user_id: Any) -> Person | None:
+        """The person with the roles held now, or None."""
+        if connection.in_atomic_block:
+            return self._read(user_id)
+        with access.acting_as(user_id, None, "session"):
+            return self._read(user_id)
+
+    def _read(self, user_id: Any) -> Person | None:
+        person: Person | None = super().get_user(user_id)
+        if person is not None:
+            person.open_roles  # noqa: B018 - read here, since later there is another context or none
+        return person
 
 
 class Tokens(SessionTokenStrategy):  # type: ignore[misc]
@@ -100,7 +111,7 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]
         invitation = form.found
         password = form.cleaned_data.get("password1") or form.cleaned_data["password"]
         try:
-            with access.acting_as(None, invitation.clinic_id, "accept invitation"):
+            with access.machine_of(invitation.clinic_id):
                 return invitations.accept(invitation=invitation, password=password, now=clock.now())
         except invitations.NotInvited as error:
             form.add_error("invitation", str(error))
@@ -111,8 +122,7 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]
         # The words are ours: templates/accounts/mail/, by allauth's name for the mail.
         template = f"accounts/mail/{template_prefix.rpartition('/')[2]}"
         subject, text = (render_to_string(f"{template}_{part}.txt", context).strip() for part in ("subject", "message"))
-        with access.acting_as(None, None, "mail"):
-            outbox.put(recipient=email, subject=subject, text=text, now=clock.now())
+        outbox.put(recipient=email, subject=subject, text=text, now=clock.now())
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         """Counts the attempt, in the cache and in the database; at the limit the app is told 429, the form in words."""
@@ -141,6 +151,7 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]
             return None
         self._rollback_login_failed_rl_usage()
         attempts.forgive(number=self._attempt)
+        access.known_now(person.pk)
         return person
 
     def set_password(self, user: Person, password: str) -> None:
@@ -157,5 +168,5 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]
 
 def limit_session(*, session: SessionBase, person: Person) -> None:
     """A session of someone who works at a clinic ends after half a day."""
-    if Membership.objects.filter(person=person, role__in=STAFF, ended_at__isnull=True).exists():
+    if any(role in STAFF for held in person.open_roles.values() for role in held):
         session.set_expiry(int(settings.STAFF_SESSION_AGE.total_seconds()))

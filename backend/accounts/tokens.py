@@ -7,7 +7,7 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from backend.accounts.models import Person
 from backend.accounts.sessions import SessionStore
 
-BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
+BACKEND = "backend.accounts.sign_in.Backend"
 
 
 def issue(*, person: Person, now: datetime, lifetime: timedelta) -> str:

@@ -77,8 +77,10 @@ def expand_all(*, now: datetime) -> int:
     running_out = Appointment.objects.filter(
         rrule__isnull=False, deleted_at__isnull=True, expanded_until_at__lt=now + _RUNNING_OUT
     ).exclude(status__in=ENDED)
-    with access.acting_as(None, None, "expand appointments"):
-        found = list(running_out.order_by("expanded_until_at").values_list("id", "patient_id", "clinic_id"))
+    found: list[tuple[uuid.UUID, uuid.UUID, uuid.UUID]] = []
+    for clinic in access.clinics():
+        with access.acting_as(None, clinic, "expand appointments"):
+            found += running_out.order_by("expanded_until_at").values_list("id", "patient_id", "clinic_id")
     expanded = 0
     for id, patient_id, clinic_id in found:
         try:

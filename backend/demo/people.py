@@ -32,7 +32,7 @@ def renew_tokens(*, now: datetime) -> dict[str, dict[str, Any]]:
 
     Returns `{name: {"id", "email", "password", "token"}}`, the `people` of `.local/demo.json`.
     """
-    with access.acting_as(None, None, "demo tokens"):
+    with access.maintaining("demo tokens"):
         Session.objects.filter(session_key__startswith=PREFIX).delete()
         found = {}
         for name, key in SHOWN.items():

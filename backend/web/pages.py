@@ -14,7 +14,7 @@ from django.views import View
 
 from backend.accounts import access
 from backend.accounts.access import Actor
-from backend.accounts.models import CLINICIANS, Clinic, Membership, Person, Role
+from backend.accounts.models import CLINICIANS, Clinic, Person, Role
 from backend.common import clock
 from backend.common.problems import Problem
 from backend.insights import words
@@ -85,12 +85,7 @@ class ConsolePage(View):
 
     def _clinic(self, request: HttpRequest, person: Person) -> uuid.UUID | None:
         """The clinic that a person with several reads for: the one chosen by `?clinic=`, kept in the session."""
-        mine = [
-            str(clinic)
-            for clinic in Membership.objects.filter(person=person, role__in=CLINICIANS, ended_at__isnull=True)
-            .order_by("since_at", "id")
-            .values_list("clinic_id", flat=True)
-        ]
+        mine = [str(clinic) for clinic, held in person.open_roles.items() if held & CLINICIANS]
         asked = request.GET.get("clinic", "")
         if asked in mine and asked != request.session.get("clinic"):
             request.session["clinic"] = asked

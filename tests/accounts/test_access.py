@@ -98,7 +98,7 @@ def test_an_exception_leaves_nothing_behind(cast: Cast) -> None:
 
     with pytest.raises(Problem):
         change_then_refuse()
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         assert Person.objects.get(id=cast.patient.id).full_name == "Patient"
 
 

@@ -35,7 +35,7 @@ def _invite(cast: Cast, **more: Any) -> Any:
 
 
 def _code() -> str:
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         found = re.search(r"^    (\S+)$", OutboxMail.objects.latest("created_at").text, re.MULTILINE)
     assert found
     return found[1]
@@ -51,7 +51,7 @@ def test_an_invitation_works_once_for_its_address(cast: Cast) -> None:
     assert joined.status_code == 200, joined.content
     phone = signed_in(joined.json()["meta"]["session_token"])
     assert phone.send("GET", "mood-check-ins").json()["results"] == []
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         person = Person.objects.get(email="new@example.org")
         assert (person.full_name, person.time_zone, person.born_on) == ("New Patient", "Asia/Kolkata", date(1990, 5, 1))
     assert cast.client(cast.psychiatrist).send("GET", f"patients/{person.id}").status_code == 200
@@ -68,7 +68,7 @@ def test_an_invitation_expires_and_can_be_taken_back(cast: Cast) -> None:
     assert Client().send("POST", SIGNUP, body).status_code == 400
     second = _invite(cast).json()
     body["invitation"] = _code()
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         Invitation.objects.filter(id=second["id"]).update(expires_at=clock.now() - timedelta(seconds=1))
     assert Client().send("POST", SIGNUP, body).status_code == 400
     listed = cast.client(cast.administrator).send("GET", "invitations").json()["results"]
@@ -101,10 +101,10 @@ def _sign_up(email: str, code: str) -> Any:
 
 def test_a_clinician_who_left_meanwhile_is_not_in_the_way(cast: Cast) -> None:
     assert _invite(cast, care_team=[str(cast.therapist.id), str(cast.psychiatrist.id)]).status_code == 201
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         Membership.objects.filter(person=cast.therapist).update(ended_at=clock.now())
     assert _sign_up("new@example.org", _code()).status_code == 200
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         assert CareTeamMember.objects.get(patient__email="new@example.org").member == cast.psychiatrist
 
 
@@ -130,7 +130,7 @@ def _accepting(code: str, email: str, gate: threading.Barrier) -> str:
     found = invitations.find(code=code, email=email, now=clock.now())
     gate.wait(20)
     try:
-        with access.acting_as(None, None, "test"):
+        with access.maintaining("test"):
             invitations.accept(invitation=found, password=PHRASE, now=clock.now())
     except invitations.NotInvited:
         return "not invited"
@@ -162,9 +162,9 @@ def test_the_form_answers_400_to_an_invitation_that_was_taken_in_this_moment(cas
 def test_an_invitation_that_ended_after_it_was_found_lets_nobody_in(cast: Cast, change: str) -> None:
     _invite(cast)
     found = invitations.find(code=_code(), email="new@example.org", now=clock.now())
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         Invitation.objects.filter(id=found.id).update(**{change: clock.now()})
-    with access.acting_as(None, None, "test"), pytest.raises(invitations.NotInvited):
+    with access.maintaining("test"), pytest.raises(invitations.NotInvited):
         invitations.accept(invitation=found, password=PHRASE, now=clock.now())
 
 
@@ -173,7 +173,7 @@ def test_an_invitation_that_was_accepted_is_not_revoked(cast: Cast) -> None:
     assert _sign_up("new@example.org", _code()).status_code == 200
     revoked = cast.client(cast.administrator).send("DELETE", f"invitations/{id}")
     assert (revoked.status_code, revoked.json()["code"]) == (409, "already_accepted")
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         assert Invitation.objects.get(id=id).revoked_at is None
 
 
@@ -187,7 +187,7 @@ def test_an_administrator_cannot_tell_who_has_an_account_in_another_clinic(cast:
 
 def test_someone_with_an_account_accepts_an_invitation_of_a_second_clinic(cast: Cast) -> None:
     _invite(cast, email=cast.outside_patient.email)
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         assert "sign in" in OutboxMail.objects.latest("created_at").text
     code = _code()
     phone = cast.client(cast.outside_patient)
@@ -195,7 +195,7 @@ def test_someone_with_an_account_accepts_an_invitation_of_a_second_clinic(cast: 
     assert first.status_code == second.status_code == 200, first.content
     assert first.json() == second.json()
     assert (first.json()["clinic"], first.json()["role"]) == (str(cast.clinic.id), "patient")
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         assert Membership.objects.filter(person=cast.outside_patient, clinic=cast.clinic).count() == 1
         assert Person.objects.get(id=cast.outside_patient.id).full_name == cast.outside_patient.full_name
     assert cast.client(cast.psychiatrist).send("GET", f"patients/{cast.outside_patient.id}").status_code == 200
@@ -217,7 +217,7 @@ def test_a_code_that_was_used_gives_nothing_back_after_the_membership_ended(cast
     _invite(cast, email=cast.outside_patient.email)
     code, phone = _code(), cast.client(cast.outside_patient)
     assert phone.send("POST", ACCEPT, {"code": code}).status_code == 200
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         Membership.objects.filter(person=cast.outside_patient, clinic=cast.clinic).update(ended_at=clock.now())
     assert phone.send("POST", ACCEPT, {"code": code}).status_code == 400
 
@@ -237,14 +237,14 @@ def test_sessions_of_a_patient_who_becomes_staff_end_when_those_of_staff_do(cast
     client.send("POST", "auth/app/v1/auth/login", {"email": cast.outside_patient.email, "password": PASSWORD})
     _invite(cast, email=cast.outside_patient.email, role="nurse", born_on=None, care_team=[])
     cast.client(cast.outside_patient).send("POST", ACCEPT, {"code": _code()})
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         lives = [row.expire_date - clock.now() for row in Session.objects.filter(person=cast.outside_patient)]
     assert len(lives) == 2
     assert max(lives) <= timedelta(hours=12)
 
 
 def test_nobody_is_put_on_their_own_care_team(cast: Cast) -> None:
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         people.join(person=cast.psychiatrist, clinic=cast.clinic, role=Role.PATIENT, now=clock.now())
     answer = cast.client(cast.administrator).send(
         "POST", f"patients/{cast.psychiatrist.id}/care-team", {"member": str(cast.psychiatrist.id)}

@@ -54,7 +54,7 @@ def test_the_lock_ends_after_five_minutes(cast: Cast) -> None:
             _app(cast.patient.email, f"wrong phrase {n}")
     with time_machine.travel(now + timedelta(minutes=5, seconds=1), tick=False):
         assert _app(cast.patient.email, PASSWORD).status_code == 200
-        with access.acting_as(None, None, "test"):
+        with access.maintaining("test"):
             assert not SignInAttempt.objects.exists()
 
 
@@ -81,13 +81,13 @@ def test_without_the_cache_people_sign_in_and_the_sixth_attempt_is_locked_all_th
 
 def test_someone_who_was_deactivated_is_answered_as_with_a_wrong_password(cast: Cast) -> None:
     wrong = _app(cast.patient.email, "wrong phrase")
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         Person.objects.filter(id=cast.patient.id).update(deactivated_at=clock.now())
     answers = [_app(cast.patient.email, PASSWORD) for _ in range(5)]
     assert (answers[0].status_code, answers[0].json()) == (wrong.status_code, wrong.json())
     assert answers[-1].status_code == 429  # it counts, too
     page = _browser(cast.other_patient.email, "wrong phrase")
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         Person.objects.filter(id=cast.other_patient.id).update(deactivated_at=clock.now())
     again = _browser(cast.other_patient.email, PASSWORD)
     assert again.status_code == page.status_code == 200
@@ -99,6 +99,6 @@ def test_staff_are_signed_out_after_half_a_day_and_patients_after_90_days(cast: 
     now = clock.now()
     for person, lifetime in ((cast.psychiatrist, timedelta(hours=12)), (cast.patient, timedelta(days=90))):
         sign_in(person.email, PASSWORD)
-        with access.acting_as(None, None, "test"):
+        with access.maintaining("test"):
             lives = Session.objects.get(person=person).expire_date - now
         assert lifetime <= lives < lifetime + timedelta(minutes=1)

@@ -19,12 +19,12 @@ NO_ADDRESSES = (
 
 
 def _put(recipient: str, *, subject: str = "s", text: str = "a secret code") -> OutboxMail:
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         return outbox.put(recipient=recipient, subject=subject, text=text, now=clock.now() - LAST_WEEK)
 
 
 def _now(mail: OutboxMail) -> OutboxMail:
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         return OutboxMail.objects.get(id=mail.id)
 
 
@@ -95,5 +95,5 @@ def test_nobody_is_invited_at_what_is_no_address(cast: Cast, bad: str) -> None:
         "POST", "invitations", {"email": bad, "full_name": "New", "role": "nurse"}
     )
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, "/email"), answer.content
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         assert not OutboxMail.objects.exists()

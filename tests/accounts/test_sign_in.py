@@ -81,12 +81,12 @@ def test_nobody_signs_up_without_an_invitation(cast: Cast) -> None:
     for body in ({}, {"invitation": ""}, {"invitation": "guessed"}):
         answer = Client().send("POST", SIGNUP, {"email": "new@example.org", "password": "a long new phrase"} | body)
         assert answer.status_code == 400
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         assert not Person.objects.filter(email="new@example.org").exists()
 
 
 def test_someone_with_two_clinics_says_for_which_one_they_act(cast: Cast) -> None:
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         people.join(person=cast.psychiatrist, clinic=cast.elsewhere, role=Role.PSYCHIATRIST, now=clock.now())
     doctor = cast.client(cast.psychiatrist)
     assert doctor.send("GET", "patients").json()["code"] == "clinic_required"
@@ -100,7 +100,7 @@ def test_someone_with_two_clinics_says_for_which_one_they_act(cast: Cast) -> Non
 
 
 def test_a_membership_that_ended_opens_nothing(cast: Cast) -> None:
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         Membership.objects.filter(person=cast.psychiatrist).update(ended_at=clock.now())
     assert cast.client(cast.psychiatrist).send("GET", f"patients/{cast.patient.id}").status_code == 404
     assert cast.client(cast.psychiatrist).send("GET", "patients").status_code == 403
@@ -110,7 +110,7 @@ def test_a_forgotten_password_is_reset_by_a_code_in_the_mail(cast: Cast) -> None
     asked = Client().send("POST", "auth/app/v1/auth/password/request", {"email": cast.patient.email})
     unknown = Client().send("POST", "auth/app/v1/auth/password/request", {"email": "nobody@example.org"})
     assert asked.status_code == unknown.status_code == 401, asked.content  # allauth's word for: now enter the code
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         (mail,) = OutboxMail.objects.all()
     assert mail.recipient == cast.patient.email
     assert mail.subject == "Your code for a new password"
@@ -130,7 +130,7 @@ def test_a_password_that_was_reset_opens_at_once_after_too_many_attempts(cast: C
     for n in range(6):
         _sign_in(cast.patient, f"wrong phrase {n}")
     asked = Client().send("POST", "auth/app/v1/auth/password/request", {"email": cast.patient.email})
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         code = re.search(r"^ *([A-Z0-9-]{6,})$", OutboxMail.objects.get().text, re.MULTILINE)
     assert code
     phone = Client()

@@ -207,7 +207,7 @@ def test_a_list_is_narrowed_by_time_kind_status_and_change(cast: Cast) -> None:
 
 
 def test_a_patient_of_two_clinics_shows_each_only_what_it_made(cast: Cast) -> None:
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         people.join(person=cast.patient, clinic=cast.elsewhere, role=Role.PATIENT, now=NOW)
         people.put_on_care_team(
             clinic_id=cast.elsewhere.id, patient_id=cast.patient.id, member_id=cast.outsider.id, now=NOW
@@ -229,7 +229,7 @@ def test_what_is_deleted_while_its_confirmation_waits_is_not_confirmed(cast: Cas
     made, ready, over = make(cast), threading.Event(), threading.Event()
 
     def delete() -> None:
-        with access.acting_as(None, None, "test"):
+        with access.maintaining("test"):
             counters.lock(patient_id=cast.patient.id)
             ready.set()
             over.wait(0.7)  # never set: long enough for the other to come up to the lock
@@ -246,7 +246,7 @@ def test_one_id_for_two_patients_at_once_goes_to_the_first(cast: Cast) -> None:
     id, ready, over = uuid.uuid4(), threading.Event(), threading.Event()
 
     def first() -> None:
-        with access.acting_as(None, None, "test"):
+        with access.maintaining("test"):
             appointments.put(
                 id=id, clinic=cast.clinic, patient=cast.other_patient, kind="therapy",
                 starts_at=NOW + timedelta(days=1), minutes=50, now=NOW,

@@ -149,7 +149,7 @@ def test_what_is_deleted_while_series_are_planned_on_stays_silent(cast: Cast) ->
     made, ready, over = make(cast, rrule="FREQ=WEEKLY"), threading.Event(), threading.Event()
 
     def delete() -> None:
-        with access.acting_as(None, None, "test"):
+        with access.maintaining("test"):
             counters.lock(patient_id=cast.patient.id)
             ready.set()
             over.wait(0.7)  # never set: long enough for the task to list the series and come up to the lock
@@ -164,7 +164,7 @@ def test_what_is_deleted_while_series_are_planned_on_stays_silent(cast: Cast) ->
 
 def test_a_series_that_cannot_be_read_stops_none_of_the_others(cast: Cast) -> None:
     broken, sound = make(cast, rrule="FREQ=WEEKLY"), make(cast, rrule="FREQ=WEEKLY", starts_at=later(days=4))
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         Appointment.objects.filter(id=broken["id"]).update(rrule="FREQ=NEVER", expanded_until_at=NOW)
     assert occurrences.expand_all(now=NOW + timedelta(days=40)) == 1
     after = cast.client(cast.patient).send("GET", f"appointments/{sound['id']}").json()

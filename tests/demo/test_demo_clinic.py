@@ -119,7 +119,7 @@ def test_a_second_load_is_refused_and_a_replacing_one_removes_what_was_added(loa
         call_command("demo_load")
     assert counts() == before
     row = MoodCheckIn.objects.filter(patient=id_of("person", "patient")).first()
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         MoodCheckIn.objects.filter(id=row.id).update(mood=0, version=2)
     assert _history() == 1
     clinic.load(now=NOW, replace=True)

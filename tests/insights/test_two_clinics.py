@@ -20,7 +20,7 @@ def _session(cast: Cast, clinic: Clinic, *, days_ago: int) -> None:
 
 def test_a_clinic_does_not_see_the_sessions_of_another(cast: Cast) -> None:
     now = clock.now()
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         people.join(person=cast.patient, clinic=cast.elsewhere, role=Role.PATIENT, now=now)
         people.put_on_care_team(
             clinic_id=cast.elsewhere.id, patient_id=cast.patient.id, member_id=cast.outsider.id, now=now

@@ -37,11 +37,11 @@ def test_one_very_low_answer_is_told_before_there_is_anything_to_compare(cast: C
     _check_in(cast, days_ago=0, mood=1, note="I do not want to be here.")
     assert _codes(cast)[cast.patient.id] == ["mood_low"]
     browser = Browser()
-    browser.force_login(cast.psychiatrist, backend="allauth.account.auth_backends.AuthenticationBackend")
+    browser.force_login(cast.psychiatrist, backend="backend.accounts.sign_in.Backend")
     page = browser.get(f"/patients/{cast.patient.id}").content.decode()
     assert "I do not want to be here." in page, "what the patient wrote beside it stands on the page"
     outsider = Browser()
-    outsider.force_login(cast.outsider, backend="allauth.account.auth_backends.AuthenticationBackend")
+    outsider.force_login(cast.outsider, backend="backend.accounts.sign_in.Backend")
     assert outsider.get(f"/patients/{cast.patient.id}").status_code == 404
 
 

@@ -1,0 +1,46 @@
+"""Who is who, who may see whom, where they live, how they came in."""
+
+from backend.accounts.models.openings import BreakGlass, Caregiver
+from backend.accounts.models.people import (
+    ADMINISTRATORS,
+    CLINICIANS,
+    STAFF,
+    CareTeamMember,
+    Clinic,
+    Device,
+    Invitation,
+    Membership,
+    OutboxMail,
+    PatientCounter,
+    Person,
+    PersonManager,
+    Role,
+    Session,
+    SexAtBirth,
+    SignInAttempt,
+    ZoneStay,
+    by_clinic,
+)
+
+__all__ = [
+    "ADMINISTRATORS",
+    "CLINICIANS",
+    "STAFF",
+    "BreakGlass",
+    "CareTeamMember",
+    "Caregiver",
+    "Clinic",
+    "Device",
+    "Invitation",
+    "Membership",
+    "OutboxMail",
+    "PatientCounter",
+    "Person",
+    "PersonManager",
+    "Role",
+    "Session",
+    "SexAtBirth",
+    "SignInAttempt",
+    "ZoneStay",
+    "by_clinic",
+]
