@@ -134,14 +134,14 @@ def maintaining(purpose: str) -> Iterator[None]:
     The demo's load and the tests' set-up; never a request or a job. All that is done inside goes through this
     connection.
     """
-    usual = connections["default"]
-    connections["default"] = connections["owner"]
+    usual, owner = connections["default"], connections["owner"]
+    connections["default"], owner.alias = owner, "default"
     try:
         with transaction.atomic(durable=True):
             _set_context("default", None, None, f"maintenance: {purpose}", None, "", None)
             yield
     finally:
-        connections["default"] = usual
+        connections["default"], owner.alias = usual, "owner"
 
 
 @contextmanager

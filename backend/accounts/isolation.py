@@ -101,4 +101,4 @@ def protect(
     names = ["maintained", "seen_and_kept", "seen", "added", "changed", "removed", "dispatched"]
     undo = [f"DROP POLICY IF EXISTS {name} ON {table}" for name in names]
     undo += [f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY", f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY"]
-    return migrations.RunSQL(lines, undo)
+    return migrations.RunSQL(tuple(lines), tuple(undo))

@@ -44,12 +44,11 @@ def join(*, person: Person, clinic: Clinic, role: str, now: datetime) -> Members
 def create(
     *, email: str, full_name: str, time_zone: str, now: datetime, password: str | None = None, **profile: object
 ) -> Person:
-    """A new person, with the first entry of the zone history. Raises clock.UnknownZone."""
+    """A new person; the zone history begins when they first move. Raises clock.UnknownZone."""
     clock.zone(time_zone)
     person = Person(email=email.lower(), full_name=full_name, time_zone=time_zone, created_at=now, **profile)
     person.set_password(password)
     person.save(force_insert=True)
-    ZoneStay.objects.create(person=person, time_zone=time_zone, since_at=now)
     return person
 
 
@@ -68,6 +67,8 @@ def change_zone(*, person: Person, time_zone: str, now: datetime) -> bool:
     clock.zone(time_zone)
     if person.time_zone == time_zone:
         return False
+    if not person.zone_stays.exists():
+        ZoneStay.objects.create(person=person, time_zone=person.time_zone, since_at=person.created_at)
     person.time_zone = time_zone
     person.save(update_fields=["time_zone"])
     ZoneStay.objects.create(person=person, time_zone=time_zone, since_at=now)

@@ -49,7 +49,7 @@ class SessionStore(db.SessionStore):
         return bool(_ask("SELECT accounts_session_exists(%s)", session_key)[0])
 
     def save(self, must_create: bool = False) -> None:
-        """Writes the session, with its person. Raises CreateError when it should be new and is not, else UpdateError."""
+        """Writes the session with its person. Raises CreateError when it should be new and is not, else UpdateError."""
         if self.session_key is None:
             return self.create()
         data = self._get_session(no_load=must_create)  # type: ignore[attr-defined]

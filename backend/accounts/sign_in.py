@@ -112,10 +112,12 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]
         password = form.cleaned_data.get("password1") or form.cleaned_data["password"]
         try:
             with access.machine_of(invitation.clinic_id):
-                return invitations.accept(invitation=invitation, password=password, now=clock.now())
+                person = invitations.accept(invitation=invitation, password=password, now=clock.now())
         except invitations.NotInvited as error:
             form.add_error("invitation", str(error))
             raise ImmediateHttpResponse(ErrorResponse(request, input=form)) from error
+        access.known_now(person.pk)
+        return person
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Into the outbox: the row is written before the attempt."""

@@ -6,23 +6,23 @@ from uuid import UUID
 
 import pgtrigger
 from django.apps import apps
-from django.db import connections, models
+from django.db import connection, models
 
 from backend.accounts.models import Clinic, Membership, Person
 
 
-def remove(clinics: list[UUID], *, using: str = "default") -> int:
+def remove(clinics: list[UUID]) -> int:
     """Removes the clinics, their rows, and the persons who belong to no other clinic; returns how many persons.
 
     Runs inside the caller's transaction. Foreign keys are checked at commit, so the order does not matter; the triggers
     that write history and protect it are asleep meanwhile, since nothing of it may stay.
     """
-    theirs = Membership.objects.using(using).filter(clinic_id__in=clinics).values("person_id")
-    elsewhere = Membership.objects.using(using).exclude(clinic_id__in=clinics).values("person_id")
-    found = Person.objects.using(using).filter(id__in=theirs).exclude(id__in=elsewhere)
+    theirs = Membership.objects.filter(clinic_id__in=clinics).values("person_id")
+    elsewhere = Membership.objects.exclude(clinic_id__in=clinics).values("person_id")
+    found = Person.objects.filter(id__in=theirs).exclude(id__in=elsewhere)
     people = list(found.values_list("id", flat=True))
-    with pgtrigger.ignore(), connections[using].cursor() as cursor:
-        for model, field in _pointers(connections[using].introspection.table_names()):
+    with pgtrigger.ignore(), connection.cursor() as cursor:
+        for model, field in _pointers(connection.introspection.table_names()):
             ids = people if field.related_model is Person else clinics
             cursor.execute(f"DELETE FROM {model._meta.db_table} WHERE {field.column} = ANY(%s)", [ids])  # noqa: S608
         for model, ids in ((Person, people), (Clinic, clinics)):

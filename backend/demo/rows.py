@@ -7,19 +7,16 @@ from typing import Any
 
 import orjson
 from django.contrib.postgres.fields import ArrayField
-from django.db import connections, models
+from django.db import connection, models
 
 BATCH = 5_000  # rows in one statement
 
 
-def insert(
-    model: type[models.Model], names: Sequence[str], rows: Iterable[Sequence[Any]], *, using: str = "default"
-) -> int:
+def insert(model: type[models.Model], names: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
     """Inserts `rows`, whose values stand in the order of `names` (attribute names, `patient_id` for a foreign key).
 
     Values travel as text and are cast to the column's type, so lists, JSON and nulls need no care. Returns how many.
     """
-    connection = connections[using]
     fields = [field_of(model, name) for name in names]
     given = {field.attname for field in fields}
     rest = [field for field in model._meta.concrete_fields if field.attname not in given and not _by_database(field)]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import connection, connections
 
+from backend.accounts import access
 from backend.common import clock
 from tests.cast import Cast
 
@@ -93,7 +94,7 @@ def test_each_change_makes_a_version_and_keeps_the_old_one(cast: Cast) -> None:
     assert (changed.status_code, changed.json()["version"]) == (200, 2)
     late_replay = phone.send("PUT", f"mood-check-ins/{id}", body)
     assert (late_replay.status_code, late_replay.json()["mood"], late_replay.json()["version"]) == (200, 3, 2)
-    with connections["owner"].cursor() as cursor:
+    with access.maintaining("test"), connections["default"].cursor() as cursor:
         cursor.execute(
             "SELECT e.mood, e.version, c.metadata ->> 'person' FROM aftercare_moodcheckinevent e "
             "JOIN pghistory_context c ON c.id = e.pgh_context_id WHERE e.id = %s",
@@ -289,7 +290,7 @@ def test_two_phones_of_one_patient_at_once_lose_nothing(cast: Cast) -> None:
     assert len(rows) == 20
     assert len({row["change_number"] for row in rows}) == 20
     for row in rows:
-        with connections["owner"].cursor() as cursor:
+        with access.maintaining("test"), connections["default"].cursor() as cursor:
             cursor.execute("SELECT count(*) FROM aftercare_moodcheckinevent WHERE id = %s", [row["id"]])
             assert cursor.fetchone()[0] == row["version"] - 1
 

@@ -4,12 +4,11 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
-from django.test import Client as Browser
-
 from backend.accounts import access
 from backend.common import clock
 from backend.insights import panel
 from tests.cast import Cast
+from tests.web.reading import browser
 
 
 def _codes(cast: Cast) -> dict[uuid.UUID, list[str]]:
@@ -36,13 +35,10 @@ def test_low_for_weeks_is_not_steady(cast: Cast) -> None:
 def test_one_very_low_answer_is_told_before_there_is_anything_to_compare(cast: Cast) -> None:
     _check_in(cast, days_ago=0, mood=1, note="I do not want to be here.")
     assert _codes(cast)[cast.patient.id] == ["mood_low"]
-    browser = Browser()
-    browser.force_login(cast.psychiatrist, backend="backend.accounts.sign_in.Backend")
-    page = browser.get(f"/patients/{cast.patient.id}").content.decode()
+    page_of = browser(cast.psychiatrist)
+    page = page_of.get(f"/patients/{cast.patient.id}").content.decode()
     assert "I do not want to be here." in page, "what the patient wrote beside it stands on the page"
-    outsider = Browser()
-    outsider.force_login(cast.outsider, backend="backend.accounts.sign_in.Backend")
-    assert outsider.get(f"/patients/{cast.patient.id}").status_code == 404
+    assert browser(cast.outsider).get(f"/patients/{cast.patient.id}").status_code == 404
 
 
 def test_a_severe_side_effect_stands_first(cast: Cast) -> None:

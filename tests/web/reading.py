@@ -5,6 +5,7 @@ from typing import Any
 from django.test import Client
 from lxml import html
 
+from backend.accounts import access
 from backend.accounts.models import Person
 
 
@@ -12,7 +13,8 @@ def browser(person: Person | None = None) -> Client:
     """A client that is signed in as the person, or as nobody."""
     client = Client()
     if person is not None:
-        client.force_login(person)
+        with access.acting_as(person.id, None, "sign-in"):
+            client.force_login(person)
     return client
 
 

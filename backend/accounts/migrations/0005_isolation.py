@@ -239,7 +239,9 @@ class Migration(migrations.Migration):
             write=f"patient_id = {ME} OR (clinic_id = {HERE} AND {MACHINE})",
         ),
         protect(
-            "accounts_zonestay", of_people(), write=f"{of_person()} OR {MACHINE_OF.format(column='person_id')}"
+            "accounts_zonestay",
+            of_people(),
+            write=f"{of_person()} OR {MACHINE_OF.format(column='person_id')}",
         ),
         protect("accounts_patientcounter", of_patient()),
         protect("accounts_device", of_person()),
@@ -259,5 +261,11 @@ class Migration(migrations.Migration):
             "account_emailconfirmation",
             "EXISTS (SELECT FROM account_emailaddress a WHERE a.id = email_address_id)",
         ),
-        protect("pghistory_context", IN_ANY_CONTEXT),
+        # Who made an earlier version, in what request: the row of this very transaction, and a clinic's for its overseers.
+        protect(
+            "pghistory_context",
+            "id::text = (SELECT current_setting('pghistory.context_id', true)) "
+            f"OR (metadata ->> 'clinic' = {HERE}::text AND {OVERSEES})",
+            insert=IN_ANY_CONTEXT,
+        ),
     ]
