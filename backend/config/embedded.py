@@ -96,9 +96,11 @@ def start_postgres(place: Home, *, port: int) -> Server:
         "shared_buffers": "128MB",
         "timezone": "UTC",
         "log_timezone": "UTC",
-        # A refused row would stand in the log with all its values, once in DETAIL and once in STATEMENT.
+        # A refused row would stand in the log with all its values, once in DETAIL and once in STATEMENT, and a value
+        # that is no number in the message itself: errors of statements are the application's to tell.
         "log_error_verbosity": "terse",
         "log_min_error_statement": "panic",
+        "log_min_messages": "log",
         "jit": "off",
         "update_process_title": "off",
     }

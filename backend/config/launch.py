@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def serve(supervisor: Supervisor, *, local: Path, port: int) -> None:
     if first.code != 0:
         raise CannotStart("the database could not be set up; the lines above say why")
     for name in ("web", "worker", "beat", *(["mailbox"] if has_mailbox() else [])):
-        supervisor.start(name, parts.PARTS[name])
+        supervisor.start(name, partial(parts.run, name))
     reading, writing = os.pipe()
     people = supervisor.start("setup", lambda: setup.write_people(writing), once=True)
     os.close(writing)

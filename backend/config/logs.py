@@ -1,7 +1,10 @@
 """How the program logs: one line an event, with the request's id and no personal data."""
 
 import logging
+import sys
+import threading
 import traceback
+from types import TracebackType
 from typing import Any, TextIO
 
 import structlog
@@ -24,6 +27,47 @@ def _frames(out: TextIO, exc_info: Any) -> None:
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
+class Discreet(logging.Filter):
+    """Takes from other people's log lines what may quote a person: messages of errors, arguments of tasks, paths."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Lets every line through, made discreet."""
+        request = getattr(record, "request", None)
+        if isinstance(record.args, dict):
+            record.args = {name: self._told(name, value, record) for name, value in record.args.items()}
+        elif record.args:
+            record.args = tuple(
+                _route(request) if request is not None and value == getattr(request, "path", None)
+                else type(value).__qualname__ if isinstance(value, BaseException)
+                else value
+                for value in record.args
+            )  # fmt: skip
+        return True
+
+    def _told(self, name: str, value: Any, record: logging.LogRecord) -> Any:
+        """Celery hands over the error, its traceback, arguments and results as text."""
+        if name == "exc":
+            return record.exc_info[0].__qualname__ if record.exc_info and record.exc_info[0] else "an error"
+        return "…" if name in {"traceback", "args", "kwargs", "return_value"} else value
+
+
+def _route(request: Any) -> str:
+    """The address as the URL configuration has it, since an address that was typed may hold anything."""
+    return f"/{getattr(getattr(request, 'resolver_match', None), 'route', '…')}"
+
+
+def quiet_hooks() -> None:
+    """What ends a process or a thread is told without its message too; Python itself would print it."""
+
+    def tell(kind: type[BaseException], error: BaseException | None, frames: TracebackType | None) -> None:
+        if error is not None and not isinstance(error, KeyboardInterrupt | SystemExit):
+            logging.getLogger("backend").critical("ended by an error", exc_info=(kind, error, frames))
+
+    sys.excepthook = tell
+    threading.excepthook = lambda args: tell(args.exc_type, args.exc_value, args.exc_traceback)
+    sys.unraisablehook = lambda args: tell(args.exc_type, args.exc_value, args.exc_traceback)
+
+
 def configured(*, level: str) -> dict[str, Any]:
     """Sets structlog up and returns Django's LOGGING for the same lines."""
     structlog.configure(
@@ -43,10 +87,18 @@ def configured(*, level: str) -> dict[str, Any]:
                 "foreign_pre_chain": _COMMON,
             }
         },
-        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+        "filters": {"discreet": {"()": Discreet}},
+        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["discreet"]}},
         "root": {"handlers": ["console"], "level": level},
         "loggers": {
+            # Django's own would send mails with all variables to administrators.
+            "django": {"handlers": [], "propagate": True},
             "django.request": {"level": "ERROR"},
+            # At DEBUG these write out statements with their values, messages and what they carry.
+            "django.db.backends": {"level": "WARNING"},
+            "django.template": {"level": "INFO"},
+            "kombu": {"level": "INFO"},
+            "asyncio": {"level": "INFO"},
             "django.server": {"level": "WARNING"},
             "celery.beat": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},

@@ -4,14 +4,17 @@
 one process that has loaded the program once.
 """
 
+import atexit
 import importlib
 import os
 import secrets
+import shutil
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable
 
-from backend.config import processes
+from backend.config import logs, processes
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
 FOR_FORKS = (
@@ -30,12 +33,22 @@ def load() -> None:
     import django
     from django.urls import get_resolver
 
+    count_together()
     django.setup()
     import backend.config.celery
     import backend.config.wsgi
 
     backend.config.celery.app.loader.import_default_modules()
     list(get_resolver().reverse_dict)
+
+
+def count_together() -> None:
+    """Makes the folder in which this process and those that it forks count, before anything is counted."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        return
+    folder, owner = tempfile.mkdtemp(prefix="afterglow-metrics-"), os.getpid()
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    atexit.register(lambda: shutil.rmtree(folder, ignore_errors=True) if os.getpid() == owner else None)
 
 
 def load_for_forks() -> None:
@@ -157,13 +170,18 @@ PARTS: dict[str, Callable[[], None]] = {
 }
 
 
+def run(name: str) -> None:
+    """Run one part in this process; should it end by an error, no message that quotes a person is printed."""
+    logs.quiet_hooks()
+    PARTS[name]()
+
+
 def main(arguments: list[str]) -> int:
     """Run the part that is named; answers the exit code."""
-    part = PARTS.get(arguments[0] if len(arguments) == 1 else "")
-    if part is None:
+    if len(arguments) != 1 or arguments[0] not in PARTS:
         print(f"usage: python -m backend.config.parts {'|'.join(PARTS)}", file=sys.stderr)
         return 2
-    part()
+    run(arguments[0])
     return 0
 
 

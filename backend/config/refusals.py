@@ -8,6 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 SECRET_LENGTH = 32
 # At least so many different characters: 32 random ones of an alphabet of 16 have fewer once in ten million keys.
 VARIETY = 8
+TOKEN_LENGTH = 24
 PASSWORD_LENGTH = 12
 _KNOWN = re.compile(
     r"insecure|change[\W_]*me|example|your[\W_]*secret|secret[\W_]*key|only-for|default|placeholder|replace|dummy|1234567",
@@ -26,6 +27,13 @@ def secret_key(value: str, *, strict: bool) -> str:
             "SECRET_KEY (or SECRET_KEY_FILE) must hold at least 32 random characters and no known example; make one by "
             "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'."
         )
+    return value
+
+
+def token(name: str, value: str) -> str:
+    """The value itself, which may be empty. Raises ImproperlyConfigured when somebody could guess it."""
+    if value and (len(value) < TOKEN_LENGTH or len(set(value)) < VARIETY or _KNOWN.search(value)):
+        raise ImproperlyConfigured(f"{name} must hold at least {TOKEN_LENGTH} random characters, or be left out.")
     return value
 
 

@@ -45,6 +45,7 @@ if RATE_LIMITS not in {"on", "off"} or (RATE_LIMITS == "off" and not DEMO):
     raise ImproperlyConfigured("RATE_LIMITS must be on; off works only with the demo clinic on loopback.")
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
 TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", 0)
+METRICS_TOKEN = refusals.token("METRICS_TOKEN", env.str("METRICS_TOKEN", ""))  # without: for this machine only
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -73,7 +74,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    # The first two see every answer, also those of the gate, of WhiteNoise and of a redirect to https.
+    # The first three see every answer, also those of the gate, of WhiteNoise and of a redirect to https.
+    "backend.config.metrics.RequestMetrics",
     "backend.config.headers.StrictHeaders",
     "csp.middleware.CSPMiddleware",
     "backend.common.http.RequestGate",

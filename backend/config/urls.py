@@ -5,7 +5,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
 from backend.accounts.openapi import NOT_OFFERED
-from backend.config import about, api_docs
+from backend.config import about, api_docs, metrics
 from backend.web import errors as web_errors
 
 handler404 = "backend.web.errors.not_found"
@@ -31,6 +31,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("favicon.ico", RedirectView.as_view(url="/static/web/mark.svg", permanent=True)),
     path("healthz", about.healthz, name="healthz"),
     path("readyz", about.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("", include("backend.web.urls")),
     *([path("demo/", include("backend.demo.urls"))] if settings.DEMO else []),
 ]

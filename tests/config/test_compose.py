@@ -130,3 +130,8 @@ def test_no_client_can_speak_for_the_proxy() -> None:
     caddy = (ROOT / "docker/Caddyfile").read_text()
     assert "request_header -*_*" in caddy, "X_Forwarded_For would become X-Forwarded-For behind it"
     assert SERVICES["web"]["environment"]["TRUSTED_PROXY_COUNT"] == "1"
+
+
+def test_the_databases_log_quotes_no_row() -> None:
+    command = SERVICES["postgres"]["command"]
+    assert {"log_error_verbosity=terse", "log_min_error_statement=panic", "log_min_messages=log"} <= set(command)

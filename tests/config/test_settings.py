@@ -15,7 +15,7 @@ READS = re.compile(
     r"""(?:env(?:\.[a-z_]+)?|flag|database|setting|address|os\.environ\.get|os\.environ\.setdefault)\(\s*"([A-Z][A-Z0-9_]+)\""""
 )
 KEY = "uY3-s8Qz_Lr0vTq7Xn2Wc5Ma9Eb4Hd6Kf1Jg"
-NOT_OURS = {"PATH", "PYTHONTZPATH", "DJANGO_SETTINGS_MODULE"}
+NOT_OURS = {"PATH", "PYTHONTZPATH", "DJANGO_SETTINGS_MODULE", "PROMETHEUS_MULTIPROC_DIR"}
 
 
 def read_by_the_program() -> set[str]:
@@ -71,6 +71,7 @@ def test_compose_sets_only_what_is_described() -> None:
             "DATABASE_OWNER_URL",
         ),
         ({"DATABASE_DISPATCH_URL": "postgresql://afterglow_dispatch:short@db.example.org/a"}, "DATABASE_DISPATCH_URL"),
+        ({"METRICS_TOKEN": "short"}, "METRICS_TOKEN"),
         ({"REDIS_URL": "redis://redis.example.org:6379/0"}, "REDIS_URL"),
     ],
 )
