@@ -111,6 +111,7 @@ class Stack:
     base_url: str
     mail: Maildir
     logs: Path
+    redis_url: str = ""
 
     def mails_to(self, address: str) -> list[Mail]:
         """What arrived for the address, newest first."""
@@ -129,7 +130,7 @@ class Stack:
 
 
 @contextlib.contextmanager
-def run_stack(database: str, folder: Path) -> Iterator[Stack]:
+def run_stack(database: str, folder: Path, **more: str) -> Iterator[Stack]:
     """All parts on this database, each with a log file in `folder`; the broker's numbered database is theirs alone."""
     port, smtp = free_port(), free_port()
     base_url = f"http://127.0.0.1:{port}"
@@ -145,10 +146,11 @@ def run_stack(database: str, folder: Path) -> Iterator[Stack]:
         REDIS_URL=broker,
         EMAIL_URL=f"smtp://127.0.0.1:{smtp}",
         LOCAL_DIR=str(folder),
+        **more,
     )
     with contextlib.ExitStack() as running:
         for part in ("mailbox", "web", "worker", "beat"):
             command = [sys.executable, "-m", "backend.config.parts", part]
             running.enter_context(process(*command, env=variables, log=folder / f"{part}.log"))
         wait_until(f"{base_url}/readyz", seconds=60, ready=lambda answer: answer.json()["status"] == "ok")
-        yield Stack(base_url, Maildir(folder / "mail"), folder)
+        yield Stack(base_url, Maildir(folder / "mail"), folder, broker)

@@ -33,6 +33,8 @@ class Discreet(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Lets every line through, made discreet."""
         request = getattr(record, "request", None)
+        if record.name.startswith("django.security.") and not record.args:
+            record.msg = record.name.rpartition(".")[2]  # the message itself quotes what was sent
         if isinstance(record.args, dict):
             record.args = {name: self._told(name, value, record) for name, value in record.args.items()}
         elif record.args:
@@ -98,6 +100,7 @@ def configured(*, level: str) -> dict[str, Any]:
             "django.db.backends": {"level": "WARNING"},
             "django.template": {"level": "INFO"},
             "kombu": {"level": "INFO"},
+            "celery": {"level": "INFO"},
             "asyncio": {"level": "INFO"},
             "django.server": {"level": "WARNING"},
             "celery.beat": {"level": "WARNING"},
