@@ -110,8 +110,9 @@ class Driver:
                 "day": str(now.date() - timedelta(days=1)), "night_of": str(now.date() - timedelta(days=1)),
                 "time_zone": "Asia/Kolkata", "patient": str(cast.patient.id), "member": str(cast.nurse.id),
                 "with": str(cast.psychiatrist.id), "rrule": "FREQ=DAILY", "exdates": [], "care_team": [],
-                "start": (now + timedelta(days=1)).isoformat(timespec="seconds"), "role": "patient", "channels": ["email"],
-                "until_done": None, "until": None, "minutes_asleep": None, "country": "IN", "locale": "en", "id": str(uuid.uuid4()),
+                "start": (now + timedelta(days=1)).isoformat(timespec="seconds"), "role": "patient",
+                "channels": ["email"], "until_done": None, "until": None, "minutes_asleep": None, "country": "IN",
+                "locale": "en", "id": str(uuid.uuid4()),
                 "quiet_from": None, "quiet_until": None,
             },
         )  # fmt: skip
@@ -205,7 +206,7 @@ def tell_tale_on(table: str, event: str) -> Iterator[None]:
 def test_what_people_write_is_found_nowhere_but_in_the_database(stack: Stack, cast: Cast) -> None:
     driver = Driver(stack, cast)
     canaries = driver.canaries
-    with access.acting_as(None, None, "test"):
+    with access.maintaining("test"):
         for person in (cast.patient, cast.psychiatrist):
             Person.objects.filter(id=person.id).update(full_name=canaries.word("a name"), born_on="1961-07-23")
     database_log = Path(settings.LOCAL_DIR) / "log/postgres.log"

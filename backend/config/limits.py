@@ -6,7 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import SimpleLazyObject
 
-from backend.accounts.sign_in import token_of
+from backend.accounts.sessions import token_of
 from backend.common import clock, problems, throttles
 from backend.common.client_address import address_of, is_loopback, network_of
 from backend.common.problems import Problem
