@@ -158,14 +158,15 @@ def test_while_redis_is_away_check_ins_are_taken_and_nobody_waits(
     cast: Cast, settings: Any, monkeypatch: pytest.MonkeyPatch, away: str
 ) -> None:
     monkeypatch.setattr(throttles, "PATIENCE_SECONDS", 0.05)
-    phone = cast.client(cast.patient)
-    assert phone.send("PUT", f"{ME}/{uuid.uuid4()}", BODIES[ME]).status_code == 201  # warm
+    phones = [cast.client(cast.patient) for _ in range(4)]  # each within its limit
+    for phone in phones:
+        assert phone.send("PUT", f"{ME}/{uuid.uuid4()}", BODIES[ME]).status_code == 201  # warm
     here = settings.REDIS_URL
     took: dict[str, list[float]] = {"here": [], away: []}
     with _silent_redis() as silent:
         urls = {"here": here, "gone": "redis://127.0.0.1:1/0", "silent": silent}
         for turn in range(40):  # in turns, since the machine may be busy at any moment
-            where = away if turn % 2 else "here"
+            where, phone = away if turn % 2 else "here", phones[turn // 2 % 4]
             settings.REDIS_URL = urls[where]
             started = time.perf_counter()
             assert phone.send("PUT", f"{ME}/{uuid.uuid4()}", BODIES[ME]).status_code == 201
