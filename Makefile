@@ -6,7 +6,7 @@ PYTEST ?=
 N ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test torture lint format openapi bench bench-ingest bench-trend demo-load clean lock dev python
+.PHONY: help run test torture lint audit format openapi bench bench-ingest bench-trend demo-load clean lock dev python
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,12 +23,16 @@ test: python  ## all tests, on servers of the clone's own (PYTEST="-k reminders"
 torture: python  ## all tests with the full counts; prints figures
 	@TORTURE=1 $(BOOT) test -m "torture or not torture" $(PYTEST)
 
-lint: dev  ## style, types, imports between rooms, migrations
+lint: dev  ## style, types, imports between rooms, weak code, migrations
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/lint-imports
+	.venv/bin/bandit --quiet --recursive backend docker bench -lll
 	$(EXEC) mypy
 	$(EXEC) python backend/manage.py makemigrations --check --dry-run
+
+audit: dev  ## ask the vulnerability service about every locked package; says NOT CHECKED where it cannot be reached
+	@.venv/bin/python .ci/audit.py
 
 format: dev  ## let ruff put the code into shape
 	.venv/bin/ruff check --fix .
