@@ -1,22 +1,36 @@
 """The one door: to the database (`acting_as`), and to a patient's record (`open_record`)."""
 
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Literal
 
-import orjson
-from django.db import connections, transaction
+from django.db import connection
 from django.db.models import Q, QuerySet
 
-from backend.accounts.models import CLINICIANS, STAFF, CareTeamMember, Clinic, Person, Role
+from backend.accounts.context import acting_as, clinics, dispatching, known_now, machine_of, maintaining
+from backend.accounts.models import CLINICIANS, STAFF, BreakGlass, Caregiver, CareTeamMember, Person, Role
 from backend.common import clock
 from backend.common.problems import Problem, not_found
 
-Isolation = Literal["read committed", "repeatable read", "serializable"]
+__all__ = [
+    "Actor",
+    "Record",
+    "acting_as",
+    "actor_of",
+    "clinics",
+    "dispatching",
+    "is_patient_here",
+    "known_now",
+    "machine_of",
+    "maintaining",
+    "open_record",
+    "open_to",
+    "own_record",
+    "patients_of",
+    "reads_notes",
+    "zones_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +72,7 @@ class Record:
 
     patient: Person
     clinic_id: uuid.UUID | None
+    by_caregiver: bool = False
 
     @property
     def own(self) -> bool:
@@ -68,123 +83,6 @@ class Record:
     def zones(self) -> tuple[tuple[str, datetime], ...]:
         """Where the patient lived: (zone, since), oldest first; never empty."""
         return zones_of(self.patient)
-
-
-@contextmanager
-def acting_as(
-    person: uuid.UUID | None,
-    clinic: uuid.UUID | None,
-    purpose: str,
-    device: uuid.UUID | None = None,
-    request_id: str = "",
-    isolation: Isolation | None = None,
-    *,
-    key: str = "",
-    using: str = "default",
-) -> Iterator[None]:
-    """A transaction as the application's role, in which the database knows who acts, where and why.
-
-    Row-level security, history and audit read this context; it ends with the transaction. Without a person, but with a
-    clinic, it is the clinic's machine that acts, for all of its people; without both only the tables that name the
-    purpose open, and the one row of which the asker knows the `key` (an address, an id). It does not nest: a task that
-    commits in steps enters once for each. An exception rolls everything back.
-    """
-    with transaction.atomic(using=using, durable=True):
-        _set_context(using, person, clinic, purpose, device, request_id, isolation, key)
-        yield
-
-
-@contextmanager
-def machine_of(clinic: uuid.UUID) -> Iterator[None]:
-    """Within a transaction: what follows is done by the clinic itself and not by the person who is here.
-
-    For what a clinic promised beforehand, as to someone who holds its invitation.
-    """
-    with connections["default"].cursor() as cursor:
-        cursor.execute(
-            "SELECT current_setting('afterglow.person'), current_setting('afterglow.clinic'), "
-            "set_config('afterglow.person', '', true), set_config('afterglow.clinic', %s, true)",
-            [str(clinic)],
-        )
-        person, before = cursor.fetchone()[:2]
-    yield  # an exception ends the transaction, and the context with it
-    with connections["default"].cursor() as cursor:
-        cursor.execute(
-            "SELECT set_config('afterglow.person', %s, true), set_config('afterglow.clinic', %s, true)",
-            [person, before],
-        )
-
-
-def known_now(person: uuid.UUID) -> None:
-    """Within a sign-in: who asks has proved to be this person; the rest of the transaction is theirs."""
-    with connections["default"].cursor() as cursor:
-        cursor.execute("SELECT set_config('afterglow.person', %s, true)", [str(person)])
-
-
-def clinics() -> Sequence[uuid.UUID]:
-    """All clinics, for jobs that then enter each as its machine."""
-    with acting_as(None, None, "every clinic"):
-        return list(Clinic.objects.order_by("id").values_list("id", flat=True))
-
-
-@contextmanager
-def maintaining(purpose: str) -> Iterator[None]:
-    """A transaction as the owner of the database, who sees all rows while this lasts: for what fills a whole database.
-
-    The demo's load and the tests' set-up; never a request or a job. All that is done inside goes through this
-    connection.
-    """
-    usual, owner = connections["default"], connections["owner"]
-    connections["default"], owner.alias = owner, "default"
-    try:
-        with transaction.atomic(durable=True):
-            _set_context("default", None, None, f"maintenance: {purpose}", None, "", None)
-            yield
-    finally:
-        connections["default"], owner.alias = usual, "owner"
-
-
-@contextmanager
-def dispatching(purpose: str = "dispatch") -> Iterator[None]:
-    """A transaction as the dispatcher's role, which sees the reminder tables of all clinics and nothing else."""
-    with transaction.atomic(using="dispatch", durable=True):
-        _set_context("dispatch", None, None, purpose, None, "", None)
-        yield
-
-
-def _set_context(
-    alias: str,
-    person: uuid.UUID | None,
-    clinic: uuid.UUID | None,
-    purpose: str,
-    device: uuid.UUID | None,
-    request_id: str,
-    isolation: Isolation | None,
-    key: str = "",
-) -> None:
-    who = {"person": person, "clinic": clinic, "purpose": purpose, "device": device, "request": request_id}
-    with connections[alias].cursor() as cursor:
-        if isolation is not None:
-            cursor.execute(f"SET TRANSACTION ISOLATION LEVEL {isolation}")
-        # One query for all of it. By the two pghistory settings its triggers write who and why beside each old version.
-        cursor.execute(
-            "SELECT set_config('afterglow.person', %s, true), set_config('afterglow.clinic', %s, true), "
-            "set_config('afterglow.purpose', %s, true), set_config('afterglow.device', %s, true), "
-            "set_config('afterglow.request', %s, true), set_config('afterglow.key', %s, true), "
-            "set_config('afterglow.at', %s, true), "
-            "set_config('pghistory.context_id', %s, true), set_config('pghistory.context_metadata', %s, true)",
-            [
-                str(person or ""),
-                str(clinic or ""),
-                purpose,
-                str(device or ""),
-                request_id,
-                key,
-                clock.now().isoformat(),
-                str(uuid.uuid4()),
-                orjson.dumps({name: str(value) for name, value in who.items() if value}).decode(),
-            ],
-        )
 
 
 def actor_of(
@@ -215,31 +113,81 @@ def actor_of(
 
 
 def patients_of(actor: Actor) -> QuerySet[Person]:
-    """The patients whose care team the actor is on, in the clinic that the actor acts for."""
+    """The patients whom lists and panel show: of the own care teams, for caregivers those who share anything."""
+    found = _shared_with(actor)
+    if actor.is_clinician:
+        team = CareTeamMember.objects.filter(clinic_id=actor.here, member=actor.person, ended_at__isnull=True)
+        found |= Q(id__in=team.values("patient_id"))
+    return _patients_here(actor, found)
+
+
+def open_to(actor: Actor, *shares: str) -> QuerySet[Person]:
+    """The patients whose record the actor may open now, for a caregiver those who share one of `shares`."""
+    return _patients_here(actor, _treated_by(actor) | _shared_with(actor, *shares))
+
+
+def _treated_by(actor: Actor) -> Q:
+    """A clinician's own patients, and those whose record was opened in an emergency that is not over."""
     if not actor.is_clinician:
+        return Q()
+    team = CareTeamMember.objects.filter(clinic_id=actor.here, member=actor.person, ended_at__isnull=True)
+    opened = BreakGlass.objects.filter(clinic_id=actor.here, person=actor.person, closes_at__gt=clock.now())
+    return Q(id__in=team.values("patient_id")) | Q(id__in=opened.values("patient_id"))
+
+
+def _shared_with(actor: Actor, *shares: str) -> Q:
+    """Those who let this caregiver see one of `shares`, or anything."""
+    if Role.CAREGIVER not in actor.roles:
+        return Q()
+    mine = Caregiver.objects.filter(clinic_id=actor.here, person=actor.person, ended_at__isnull=True)
+    mine = mine.filter(shares__overlap=list(shares)) if shares else mine
+    return Q(id__in=mine.values("patient_id"))
+
+
+def _patients_here(actor: Actor, found: Q) -> QuerySet[Person]:
+    if not found:
         return Person.objects.none()
-    mine = CareTeamMember.objects.filter(clinic_id=actor.here, member=actor.person, ended_at__isnull=True)
     return Person.objects.filter(
-        Q(id__in=mine.values("patient_id")),
+        found,
         memberships__clinic_id=actor.here,
         memberships__role=Role.PATIENT,
         memberships__ended_at__isnull=True,
     )
 
 
-def open_record(actor: Actor, patient_id: uuid.UUID) -> Record:
-    """The record of this patient, for the patient or for a clinician of the care team.
+def open_record(actor: Actor, patient_id: uuid.UUID, *shares: str) -> Record:
+    """The record of this patient, for the patient, a clinician who may open it, a caregiver with one of `shares`.
 
-    Raises a 404 problem to all others.
+    Raises a 404 problem to all others; a psychiatrist of the patient's clinic is told how to open it in an emergency.
     """
     if actor.person.id == patient_id and actor.is_patient:
-        patient = actor.person
-    else:
-        patient_or_none = patients_of(actor).filter(id=patient_id).first()
-        if patient_or_none is None:
-            raise not_found()
-        patient = patient_or_none
-    return Record(patient=patient, clinic_id=None if patient.id == actor.person.id else actor.here)
+        return Record(patient=actor.person, clinic_id=None)
+    if patient := _patients_here(actor, _treated_by(actor)).filter(id=patient_id).first():
+        return Record(patient=patient, clinic_id=actor.here)
+    if patient := _patients_here(actor, _shared_with(actor, *shares)).filter(id=patient_id).first():
+        return Record(patient=patient, clinic_id=actor.here, by_caregiver=True)
+    if Role.PSYCHIATRIST in actor.roles and is_patient_here(patient_id):
+        raise Problem(
+            status=403,
+            code="break_glass_required",
+            detail="You are not on this patient's care team. In an emergency POST a reason to "
+            f"/api/v1/patients/{patient_id}/break-glass; patient and administrators are told.",
+        )
+    raise not_found()
+
+
+def reads_notes(actor: Actor, patient_id: uuid.UUID) -> bool:
+    """Whether free text of the record is shown: to the patient and to clinicians, to caregivers never."""
+    if actor.person.id == patient_id:
+        return True
+    return _patients_here(actor, _treated_by(actor)).filter(id=patient_id).exists()
+
+
+def is_patient_here(patient_id: uuid.UUID) -> bool:
+    """Whether someone is a patient of the clinic for which one works, whoever cares for them."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT accounts_is_patient_here(%s)", [patient_id])
+        return bool(cursor.fetchone()[0])
 
 
 def zones_of(person: Person) -> tuple[tuple[str, datetime], ...]:

@@ -1,6 +1,7 @@
 """The doors of the room: patients and their care teams, the clinic."""
 
 import uuid
+from datetime import date
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
@@ -8,9 +9,10 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from backend.accounts import access, people
+from backend.accounts import access, emergency, people, reach
 from backend.accounts.door import DoorView
-from backend.accounts.models import ADMINISTRATORS, CLINICIANS, CareTeamMember, Clinic, Membership, Person, Role
+from backend.accounts.models import ADMINISTRATORS, CareTeamMember, Clinic, Membership, Person, Role, SexAtBirth
+from backend.accounts.reach import Reach
 from backend.accounts.shapes import CARE_TEAM_MEMBER, CLINIC, PAGING, PATIENT
 from backend.common import bodies, openapi, pages, problems, queries
 from backend.common.bodies import Struct
@@ -20,30 +22,60 @@ from backend.common.problems import FieldError
 class Patients(DoorView):
     """The patients of the own care teams."""
 
-    roles = {"GET": frozenset(CLINICIANS)}
+    roles = {"GET": {**reach.CLINICIAN, Role.CAREGIVER: Reach.SHARED}}
 
     @extend_schema(
         operation_id="patients_list",
-        parameters=[OpenApiParameter("name", OpenApiTypes.STR, description="A part of the name"), *PAGING],
+        parameters=[
+            OpenApiParameter("name", OpenApiTypes.STR, description="A part of the name; with `born_on` the whole"),
+            OpenApiParameter(
+                "born_on",
+                OpenApiTypes.DATE,
+                description="With `name`: a psychiatrist finds other teams' patients too, to open a record by "
+                "`break-glass`; of them only name and birth date are told",
+            ),
+            *PAGING,
+        ],
         responses={200: openapi.listing(PATIENT)},
     )
     def get(self, request: Request) -> Response:
         """A page of patients, by name."""
-        queries.refuse_unknown(request, {"name", "limit", "cursor"})
+        queries.refuse_unknown(request, {"name", "born_on", "limit", "cursor"})
         patients = access.patients_of(self.actor)
+        born_on = queries.day(request, "born_on")
+        if born_on is not None:
+            return Response({"results": self._exactly(request, born_on), "next": None, "previous": None})
         if name := queries.text(request, "name"):
             patients = patients.filter(full_name__icontains=name)
         page = pages.page(patients, request=request, ordering=("full_name", "id"))
-        return Response({**page, "results": [_patient(person) for person in page["results"]]})
+        whole = self.actor.is_clinician
+        return Response({**page, "results": [_patient(person, whole=whole) for person in page["results"]]})
+
+    def _exactly(self, request: Request, born_on: date) -> list[dict[str, Any]]:
+        """Those with this name and birth date, whoever cares for them."""
+        name = queries.text(request, "name")
+        if not name:
+            raise problems.invalid(FieldError("name", "required", "With born_on give the whole name."))
+        mine = access.patients_of(self.actor).filter(full_name__iexact=name, born_on=born_on)
+        found = [_patient(person, whole=self.actor.is_clinician) for person in mine.order_by("id")[:20]]
+        known = {row["id"] for row in found}
+        return found + [
+            {"id": other.id, "name": other.name, "born_on": other.born_on, **_UNTOLD}
+            for other in emergency.find(name=name, born_on=born_on)
+            if other.id not in known
+        ]
 
 
 class PatientDetail(DoorView):
     """One patient of the own care teams, or oneself."""
 
+    roles = {"GET": reach.RECORD}
+
     @extend_schema(operation_id="patient_read", responses={200: PATIENT})
     def get(self, request: Request, id: uuid.UUID) -> Response:
         """Who the patient is."""
-        return Response(_patient(access.open_record(self.actor, id).patient))
+        record = access.open_record(self.actor, id)
+        return Response(_patient(record.patient, whole=not record.by_caregiver))
 
 
 class CareTeamBody(Struct, kw_only=True, frozen=True):
@@ -54,8 +86,6 @@ class CareTeamBody(Struct, kw_only=True, frozen=True):
 
 class TeamView(DoorView):
     """Who cares for a patient; the patient, the team and the administrator see it, the administrator changes it."""
-
-    roles = {"POST": ADMINISTRATORS, "DELETE": ADMINISTRATORS}
 
     def _see(self, id: uuid.UUID) -> None:
         if not self.actor.roles & ADMINISTRATORS:
@@ -88,6 +118,8 @@ class TeamView(DoorView):
 class CareTeam(TeamView):
     """The care team of one patient."""
 
+    roles = {"GET": {**reach.PATIENT_AND_TEAM, **reach.ADMINISTRATOR}, "POST": reach.ADMINISTRATOR}
+
     @extend_schema(operation_id="care_team_list", responses={200: openapi.listing(CARE_TEAM_MEMBER)})
     def get(self, request: Request, id: uuid.UUID) -> Response:
         """The care team as it is now."""
@@ -117,6 +149,8 @@ class CareTeam(TeamView):
 class CareTeamMembership(TeamView):
     """One clinician on the team of one patient."""
 
+    roles = {"GET": {**reach.PATIENT_AND_TEAM, **reach.ADMINISTRATOR}, "DELETE": reach.ADMINISTRATOR}
+
     @extend_schema(operation_id="care_team_read", responses={200: CARE_TEAM_MEMBER})
     def get(self, request: Request, id: uuid.UUID, member: uuid.UUID) -> Response:
         """The clinician as a member of the team."""
@@ -138,6 +172,8 @@ class CareTeamMembership(TeamView):
 class ClinicDetail(DoorView):
     """The clinic for which one acts."""
 
+    roles = {"GET": reach.EVERYBODY}
+
     @extend_schema(operation_id="clinic_read", responses={200: CLINIC})
     def get(self, request: Request, id: uuid.UUID) -> Response:
         """Name, address book entry and zone of the clinic, for its own people."""
@@ -156,7 +192,14 @@ class ClinicDetail(DoorView):
         )
 
 
-def _patient(person: Person) -> dict[str, Any]:
+# What is not told of a patient for whom one does not care.
+_UNTOLD = {"sex_at_birth": SexAtBirth.UNDISCLOSED, "time_zone": "", "country": ""}
+
+
+def _patient(person: Person, *, whole: bool) -> dict[str, Any]:
+    """Who it is; a caregiver is told no more than name and zone."""
+    if not whole:
+        return {"id": person.id, "name": person.full_name, "born_on": None, **_UNTOLD, "time_zone": person.time_zone}
     return {
         "id": person.id,
         "name": person.full_name,

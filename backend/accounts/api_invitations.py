@@ -9,9 +9,9 @@ from msgspec import Meta
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from backend.accounts import invitations, people
+from backend.accounts import invitations, people, reach
 from backend.accounts.door import DoorView
-from backend.accounts.models import ADMINISTRATORS, Clinic, Invitation, Role
+from backend.accounts.models import Clinic, Invitation, Role
 from backend.accounts.shapes import INVITATION, MEMBERSHIP, PAGING
 from backend.common import bodies, openapi, pages, problems, queries
 from backend.common.bodies import Line, Struct, ZoneName
@@ -25,7 +25,7 @@ class InvitationBody(Struct, kw_only=True, frozen=True):
         str, Meta(max_length=254, pattern=r"^[^@\s\x00]+@[^@\s\x00]+\.[^@\s\x00]+$", examples=["asha@example.org"])
     ]
     full_name: Annotated[Line, Meta(min_length=1)]
-    role: Annotated[str, bodies.choice(Role.values)]
+    role: Annotated[str, bodies.choice([role for role in Role.values if role != Role.CAREGIVER])]
     time_zone: ZoneName | None = None
     born_on: date | None = None
     care_team: Annotated[list[uuid.UUID], Meta(max_length=20)] = []
@@ -34,13 +34,13 @@ class InvitationBody(Struct, kw_only=True, frozen=True):
 class Invitations(DoorView):
     """The clinic's invitations, for its administrators."""
 
-    roles = {"GET": ADMINISTRATORS, "POST": ADMINISTRATORS}
+    roles = {"GET": reach.ADMINISTRATOR, "POST": reach.ADMINISTRATOR}
 
     @extend_schema(operation_id="invitations_list", parameters=PAGING, responses={200: openapi.listing(INVITATION)})
     def get(self, request: Request) -> Response:
         """A page of invitations, newest first."""
         queries.refuse_unknown(request, {"limit", "cursor"})
-        mine = Invitation.objects.filter(clinic_id=self.actor.here)
+        mine = Invitation.objects.filter(clinic_id=self.actor.here).exclude(role=Role.CAREGIVER)
         page = pages.page(mine, request=request, ordering=("-invited_at", "-id"))
         return Response({**page, "results": [_invitation(row, self.now) for row in page["results"]]})
 
@@ -79,7 +79,7 @@ class Invitations(DoorView):
 class InvitationDetail(DoorView):
     """One invitation."""
 
-    roles = {"GET": ADMINISTRATORS, "DELETE": ADMINISTRATORS}
+    roles = {"GET": reach.ADMINISTRATOR, "DELETE": reach.ADMINISTRATOR}
 
     @extend_schema(operation_id="invitation_read", responses={200: INVITATION})
     def get(self, request: Request, id: uuid.UUID) -> Response:
@@ -97,7 +97,7 @@ class InvitationDetail(DoorView):
         return Response(status=204)
 
     def _find(self, id: uuid.UUID) -> Invitation:
-        found = Invitation.objects.filter(id=id, clinic_id=self.actor.here).first()
+        found = Invitation.objects.filter(id=id, clinic_id=self.actor.here).exclude(role=Role.CAREGIVER).first()
         if found is None:
             raise problems.not_found()
         return found
@@ -111,6 +111,8 @@ class AcceptanceBody(Struct, kw_only=True, frozen=True):
 
 class InvitationAcceptance(DoorView):
     """Joining one more clinic, with the account that one has."""
+
+    roles = {"POST": reach.EVERYBODY}
 
     @extend_schema(
         operation_id="invitation_accept",

@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 
 from backend.accounts import access
 from backend.accounts.access import Actor
+from backend.accounts.reach import EVERYBODY, Grant
 from backend.common import clock, problems
 from backend.common.problems import FieldError, Problem
 
@@ -22,12 +23,12 @@ from backend.common.problems import FieldError, Problem
 class DoorView(APIView):
     """One request, one transaction: entered after sign-in, rolled back by an exception or a refusal (400 and above).
 
-    `roles` maps a verb to the roles that may use it; a verb that is not named is open to every signed-in person.
+    `roles` declares for each verb which roles may use it and how far they reach (accounts/reach.py).
     """
 
     permission_classes = (permissions.IsAuthenticated,)
     _door: contextlib.ExitStack
-    roles: ClassVar[Mapping[str, frozenset[str]]] = {}
+    roles: ClassVar[Mapping[str, Grant]]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """DRF's order of things, with the door to the database right after authentication."""
@@ -64,7 +65,9 @@ class DoorView(APIView):
 
     def _check_role(self, request: Request) -> None:
         allowed = self.roles.get("GET" if request.method == "HEAD" else request.method or "")
-        if allowed is not None and not self.actor.roles & allowed:
+        if allowed is EVERYBODY:  # those without any role too
+            return
+        if allowed is not None and not self.actor.roles & allowed.keys():
             raise Problem(status=403, code="permission_denied", detail="Your role may not do this.")
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:

@@ -6,6 +6,7 @@ import secrets
 import uuid
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -14,7 +15,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from backend.accounts import access, outbox, people
-from backend.accounts.models import CLINICIANS, STAFF, Clinic, Invitation, Membership, Person, Role, Session
+from backend.accounts.models import CLINICIANS, STAFF, Caregiver, Clinic, Invitation, Membership, Person, Role, Session
 from backend.common import clock
 
 LIFETIME = timedelta(days=7)
@@ -72,8 +73,7 @@ def invite(
     )
     if known != len(set(care_team)):
         raise people.NotAClinician("Only psychiatrists, therapists and nurses of this clinic can be on a care team.")
-    code = secrets.token_urlsafe(24)
-    invitation = Invitation.objects.create(
+    return _write(
         clinic=clinic,
         email=email.lower(),
         full_name=full_name,
@@ -81,10 +81,36 @@ def invite(
         time_zone=time_zone,
         born_on=born_on,
         care_team=[str(member) for member in care_team],
-        token_hash=_hash(code),
         invited_by=by,
-        invited_at=now,
-        expires_at=now + LIFETIME,
+        now=now,
+    )
+
+
+def invite_caregiver(
+    *, clinic: Clinic, patient: Person, email: str, full_name: str, shares: Sequence[str], now: datetime
+) -> Invitation:
+    """Writes a patient's invitation to see `shares` of the own record. Raises NoAddress. As the clinic's machine."""
+    try:
+        validate_email(email.lower())
+    except ValidationError:
+        raise NoAddress("This is not an e-mail address.") from None
+    return _write(
+        clinic=clinic,
+        email=email.lower(),
+        full_name=full_name,
+        role=Role.CAREGIVER,
+        time_zone=patient.time_zone,
+        patient=patient,
+        shares=list(shares),
+        invited_by=patient,
+        now=now,
+    )
+
+
+def _write(*, clinic: Clinic, email: str, now: datetime, **named: Any) -> Invitation:
+    code = secrets.token_urlsafe(24)
+    invitation = Invitation.objects.create(
+        clinic=clinic, email=email, token_hash=_hash(code), invited_at=now, expires_at=now + LIFETIME, **named
     )
     # Only the mail may know whether there is an account: the clinic that asks must not learn it of another's people.
     has_account = people.has_account(email=invitation.email)
@@ -170,6 +196,13 @@ def accept_as(*, person: Person, code: str, now: datetime) -> Membership:
 
 def _admit(person: Person, invitation: Invitation, now: datetime) -> Membership:
     membership = people.join(person=person, clinic=invitation.clinic, role=invitation.role, now=now)
+    if invitation.role == Role.CAREGIVER and invitation.patient_id:
+        Caregiver.objects.get_or_create(
+            patient_id=invitation.patient_id,
+            person=person,
+            ended_at=None,
+            defaults={"clinic_id": invitation.clinic_id, "shares": invitation.shares, "since_at": now},
+        )
     if invitation.role == Role.PATIENT:
         if person.born_on is None:
             person.born_on = invitation.born_on

@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 
+from backend.accounts.isolation import Share
 from backend.accounts.models import Role, SexAtBirth
 from backend.common import openapi
 
@@ -59,6 +60,18 @@ MEMBERSHIP = openapi.named(
 CLINIC = openapi.named(
     "Clinic", _object(id=_ID, name=_TEXT, short_name=_TEXT, country=_TEXT, time_zone=_TEXT, phone=_TEXT)
 )
+CAREGIVER = openapi.named(
+    "Caregiver",
+    _object(
+        id=_ID,
+        name=_TEXT,
+        email=_TEXT,
+        shares={"type": "array", "items": {"type": "string", "enum": [share.value for share in Share if share]}},
+        status={"type": "string", "enum": ["invited", "accepted"]},
+        since_at=_AT,
+    ),
+)
+BREAK_GLASS = openapi.named("BreakGlass", _object(id=_ID, patient=_ID, reason=_TEXT, opened_at=_AT, closes_at=_AT))
 PAGING = [
     OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": 500, "default": 50}),
     OpenApiParameter("cursor", OpenApiTypes.STR),

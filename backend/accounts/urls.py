@@ -2,13 +2,16 @@
 
 from django.urls import path
 
-from backend.accounts import api, api_invitations
+from backend.accounts import api, api_invitations, api_sharing
 
 urlpatterns = [
     path("patients", api.Patients.as_view(), name="patients"),
     path("patients/<uuid:id>", api.PatientDetail.as_view(), name="patient"),
     path("patients/<uuid:id>/care-team", api.CareTeam.as_view(), name="care-team"),
     path("patients/<uuid:id>/care-team/<uuid:member>", api.CareTeamMembership.as_view(), name="care-team-member"),
+    path("patients/<uuid:id>/break-glass", api_sharing.BreakingTheGlass.as_view(), name="break-glass"),
+    path("me/caregivers", api_sharing.Caregivers.as_view(), name="caregivers"),
+    path("me/caregivers/<uuid:id>", api_sharing.CaregiverDetail.as_view(), name="caregiver"),
     path("invitations", api_invitations.Invitations.as_view(), name="invitations"),
     path("invitations/accept", api_invitations.InvitationAcceptance.as_view(), name="invitation-acceptance"),
     path("invitations/<uuid:id>", api_invitations.InvitationDetail.as_view(), name="invitation"),

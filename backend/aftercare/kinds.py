@@ -11,6 +11,7 @@ from typing import Any
 from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models
 
+from backend.accounts.isolation import Share
 from backend.accounts.models import Person
 from backend.aftercare import entries
 from backend.aftercare.entries import Entry
@@ -69,6 +70,7 @@ class Kind:
     model: type[Log]
     shape: type[Entry]
     own_time: str
+    share: Share
     # What only the database can tell: for each position with a fault, its errors.
     refusals: Callable[[Person, Mapping[int, Any]], dict[int, list[FieldError]]] | None = None
     # Called in the transaction of a write with the patient, the rows as stored and the instant of receipt.
@@ -134,6 +136,11 @@ def as_json(kind: Kind, row: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
+def without_notes(kind: Kind, row: dict[str, Any]) -> dict[str, Any]:
+    """A row as a caregiver sees it: what was answered, and not what was written."""
+    return as_json(kind, {**row, **{c.sql_name: "" for c in kind.content if isinstance(c.field, NoteField)}})
+
+
 _KINDS: dict[str, Kind] = {}
 
 
@@ -168,10 +175,11 @@ def register_own(*, after_check_in: Callable[[Person, Sequence[dict[str, Any]], 
             MoodCheckIn,
             entries.MoodCheckInEntry,
             "felt_at",
+            Share.MOOD,
             after_write=(after_check_in,),
         )
     )
-    register(Kind("sleep-logs", "sleep_logs", SleepLog, entries.SleepEntry, "night_of"))
-    register(Kind("exercise-logs", "exercise_logs", ExerciseLog, entries.ExerciseEntry, "started_at"))
-    register(Kind("nutrition-logs", "nutrition_logs", NutritionLog, entries.NutritionEntry, "day"))
-    register(Kind("substance-logs", "substance_logs", SubstanceLog, entries.SubstanceEntry, "day"))
+    register(Kind("sleep-logs", "sleep_logs", SleepLog, entries.SleepEntry, "night_of", Share.SLEEP))
+    register(Kind("exercise-logs", "exercise_logs", ExerciseLog, entries.ExerciseEntry, "started_at", Share.EXERCISE))
+    register(Kind("nutrition-logs", "nutrition_logs", NutritionLog, entries.NutritionEntry, "day", Share.NUTRITION))
+    register(Kind("substance-logs", "substance_logs", SubstanceLog, entries.SubstanceEntry, "day", Share.SUBSTANCES))

@@ -10,9 +10,10 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from backend.accounts import access
+from backend.accounts import access, reach
 from backend.accounts.access import Record
 from backend.accounts.door import DoorView
+from backend.accounts.isolation import Share
 from backend.common import openapi, problems, queries
 from backend.common.http import JSONRenderer
 from backend.common.problems import FieldError
@@ -50,6 +51,10 @@ _TREND = OpenApiResponse(
 )
 
 
+# What a patient may share of a trend. Row-level security leaves the other lanes empty.
+_LANES = (Share.MOOD, Share.SLEEP, Share.EXERCISE, Share.NUTRITION, Share.SUBSTANCES)
+
+
 class _TrendDoor(DoorView):
     def series(self, request: Request, record: Record, *, answers: bool = False) -> Series:
         """The series that the request asks for. Raises a 400 problem that names the parameter."""
@@ -76,6 +81,8 @@ class _TrendDoor(DoorView):
 class OwnTrend(_TrendDoor):
     """One's own trend."""
 
+    roles = {"GET": reach.PATIENT}
+
     @extend_schema(operation_id="own_trend_read", parameters=_RANGE, responses={200: _TREND})
     def get(self, request: Request) -> Response:
         """Daily mood with its 7-day mean, sleep, exercise, nutrition, substances and sessions, in one's own days."""
@@ -83,12 +90,14 @@ class OwnTrend(_TrendDoor):
 
 
 class PatientTrend(_TrendDoor):
-    """A patient's trend."""
+    """A patient's trend; a caregiver's shows the lanes that the patient shares."""
+
+    roles = {"GET": reach.RECORD}
 
     @extend_schema(operation_id="patient_trend_read", parameters=_RANGE, responses={200: _TREND})
     def get(self, request: Request, id: uuid.UUID) -> Response:
         """Daily mood with its 7-day mean, sleep, exercise, nutrition, substances, sessions, in the patient's days."""
-        return _data(self.series(request, access.open_record(self.actor, id)))
+        return _data(self.series(request, access.open_record(self.actor, id, *_LANES)))
 
 
 class PictureRenderer(JSONRenderer):
@@ -101,6 +110,7 @@ class PictureRenderer(JSONRenderer):
 class PatientTrendPicture(_TrendDoor):
     """A patient's trend as a picture."""
 
+    roles = {"GET": reach.RECORD}
     renderer_classes = (PictureRenderer,)
 
     @extend_schema(
@@ -110,7 +120,7 @@ class PatientTrendPicture(_TrendDoor):
     )
     def get(self, request: Request, id: uuid.UUID) -> Response:
         """The chart of the patient's page as one SVG file."""
-        series = self.series(request, access.open_record(self.actor, id), answers=True)
+        series = self.series(request, access.open_record(self.actor, id, *_LANES), answers=True)
         return Response(chart.draw(series, ident="trend", paint=LIGHT).encode())
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
+from backend.accounts.isolation import Share
 from backend.accounts.models import Person
 from backend.aftercare import kinds
 from backend.aftercare.entries import Entry, in_order
@@ -45,5 +46,13 @@ def unknown_sessions(patient: Person, given: Mapping[int, Any]) -> dict[int, lis
 def register() -> None:
     """Adds the kind to the registry."""
     kinds.register(
-        kinds.Kind("side-effects", "side_effects", SideEffect, SideEffectEntry, "started_at", refusals=unknown_sessions)
+        kinds.Kind(
+            "side-effects",
+            "side_effects",
+            SideEffect,
+            SideEffectEntry,
+            "started_at",
+            Share.SIDE_EFFECTS,
+            refusals=unknown_sessions,
+        )
     )

@@ -20,12 +20,13 @@ def test_only_the_care_team_sees_a_patient(cast: Cast) -> None:
         cast.other_patient,
         cast.outside_patient,
         cast.nurse,
-        cast.administrator,
-        cast.auditor,
     ):
         assert cast.client(stranger).send("GET", path).status_code == 404
+    for wrong_role in (cast.administrator, cast.auditor):
+        assert cast.client(wrong_role).send("GET", path).status_code == 403
     assert cast.client().send("GET", path).status_code == 401
-    assert cast.client(cast.psychiatrist).send("GET", f"patients/{cast.unassigned_patient.id}").status_code == 404
+    elsewhere = cast.client(cast.psychiatrist).send("GET", f"patients/{cast.unassigned_patient.id}")
+    assert (elsewhere.status_code, elsewhere.json()["code"]) == (403, "break_glass_required")
     assert cast.client(cast.psychiatrist).send("GET", f"patients/{uuid.uuid4()}").status_code == 404
 
 

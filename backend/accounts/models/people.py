@@ -220,6 +220,8 @@ class Invitation(models.Model):
     time_zone = models.CharField(max_length=64)
     born_on = models.DateField(null=True, blank=True)
     care_team = models.JSONField(default=list, help_text="Ids of the clinicians who will care for an invited patient.")
+    patient = models.ForeignKey(Person, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
+    shares = models.JSONField(default=list, help_text="What an invited caregiver will see of the patient's record.")
     token_hash = models.CharField(max_length=64)
     invited_by = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="+")
     invited_at = models.DateTimeField()
@@ -228,7 +230,13 @@ class Invitation(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["token_hash"], name="invitation_token_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["token_hash"], name="invitation_token_once"),
+            models.CheckConstraint(
+                condition=Q(role=Role.CAREGIVER, patient__isnull=False) | ~Q(role=Role.CAREGIVER),
+                name="invitation_of_a_caregiver_names_the_patient",
+            ),
+        ]
         indexes = [models.Index(fields=["clinic", "-invited_at"], name="invitation_list_of_clinic")]
 
 

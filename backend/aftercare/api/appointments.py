@@ -10,9 +10,10 @@ from msgspec import Meta, field
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from backend.accounts import access
+from backend.accounts import access, reach
 from backend.accounts.door import DoorView
-from backend.accounts.models import CLINICIANS, Clinic, Role
+from backend.accounts.isolation import Share
+from backend.accounts.models import Clinic
 from backend.aftercare import appointments
 from backend.aftercare.api.appointment_shapes import APPOINTMENT, as_json
 from backend.aftercare.models import Appointment, AppointmentKind, AppointmentStatus
@@ -21,8 +22,6 @@ from backend.common.bodies import Instant, Line, Struct, Text, ZoneName
 from backend.common.problems import FieldError, Problem
 from backend.reminders import recurrence
 
-READERS = frozenset({Role.PATIENT, *CLINICIANS})
-WRITERS = frozenset(CLINICIANS)
 READ_ONLY = frozenset(
     {"status", "occurrences", "version", "change_number", "received_at", "updated_at", "deleted_at", "clinic"}
 )
@@ -77,20 +76,19 @@ class AppointmentView(DoorView):
     def _may_see(self, row: Appointment) -> bool:
         if self.actor.is_patient and row.patient_id == self.actor.person.id:
             return True
-        return (
-            row.clinic_id == self.actor.clinic_id and access.patients_of(self.actor).filter(id=row.patient_id).exists()
-        )
+        open_to = access.open_to(self.actor, Share.APPOINTMENTS)
+        return row.clinic_id == self.actor.clinic_id and open_to.filter(id=row.patient_id).exists()
 
     def shown(self, row: Appointment, *, status: int = 200) -> Response:
         """The appointment with its occurrences."""
-        body = as_json([row])[0]
+        body = as_json([row], notes=access.reads_notes(self.actor, row.patient_id))[0]
         return Response(body, status=status, headers={"ETag": etags.of(row.version)})
 
 
 class Appointments(AppointmentView):
     """Appointments: the patient's own, or those of the clinic's patients of the own care teams."""
 
-    roles = {"GET": READERS}
+    roles = {"GET": reach.RECORD}
 
     @extend_schema(
         operation_id="appointments_list",
@@ -111,10 +109,11 @@ class Appointments(AppointmentView):
         queries.refuse_unknown(
             request, {"patient", "since", "until", "kind", "status", "changed_after", "limit", "cursor"}
         )
-        patient_id = queries.identifier(request, "patient")
+        patient_id, notes = queries.identifier(request, "patient"), self.actor.is_clinician
         rows = Appointment.objects.filter(deleted_at__isnull=True)
         if patient_id is not None or self.actor.is_patient:
-            record = access.open_record(self.actor, patient_id or self.actor.person.id)
+            record = access.open_record(self.actor, patient_id or self.actor.person.id, Share.APPOINTMENTS)
+            notes = not record.by_caregiver
             rows = rows.filter(patient=record.patient)
             if record.clinic_id is not None:
                 rows = rows.filter(clinic_id=record.clinic_id)
@@ -129,13 +128,13 @@ class Appointments(AppointmentView):
         }
         rows = rows.filter(**{name: value for name, value in wanted.items() if value is not None})
         page = pages.page(rows, request=request, ordering=("-starts_at", "-id"))
-        return Response({**page, "results": as_json(page["results"])})
+        return Response({**page, "results": as_json(page["results"], notes=notes)})
 
 
 class AppointmentDetail(AppointmentView):
     """One appointment by its id."""
 
-    roles = {"GET": READERS, "PUT": WRITERS, "DELETE": WRITERS}
+    roles = {"GET": reach.RECORD, "PUT": reach.CLINICIAN, "DELETE": reach.CLINICIAN}
 
     @extend_schema(operation_id="appointment_read", responses={200: APPOINTMENT})
     def get(self, request: Request, id: uuid.UUID) -> Response:
@@ -210,7 +209,7 @@ class AppointmentAction(AppointmentView):
     """An answer to an appointment; repeated in the same state it changes nothing."""
 
     status: ClassVar[AppointmentStatus]
-    roles = {"POST": READERS}
+    roles = {"POST": reach.PATIENT_AND_TEAM}
 
     def post(self, request: Request, id: uuid.UUID, occurrence: uuid.UUID | None = None) -> Response:
         """The appointment with its new status; 409 when it was cancelled, held or missed before.
@@ -236,10 +235,10 @@ def _actions(prefix: str) -> dict[str, type[AppointmentAction]]:
     """By the last word of its address: an answer, to the whole appointment or to one occurrence."""
     made = {}
     for name, status, roles in (
-        ("confirm", AppointmentStatus.CONFIRMED, READERS),
-        ("ask-to-move", AppointmentStatus.MOVE_ASKED, READERS),
-        ("cancel", AppointmentStatus.CANCELLED, READERS),
-        ("no-show", AppointmentStatus.NO_SHOW, WRITERS),
+        ("confirm", AppointmentStatus.CONFIRMED, reach.PATIENT_AND_TEAM),
+        ("ask-to-move", AppointmentStatus.MOVE_ASKED, reach.PATIENT_AND_TEAM),
+        ("cancel", AppointmentStatus.CANCELLED, reach.PATIENT_AND_TEAM),
+        ("no-show", AppointmentStatus.NO_SHOW, reach.CLINICIAN),
     ):
         described = extend_schema(
             operation_id=f"{prefix}_{name.replace('-', '_')}",

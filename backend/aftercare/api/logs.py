@@ -7,9 +7,8 @@ from typing import Any, ClassVar
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from backend.accounts import access
+from backend.accounts import access, reach
 from backend.accounts.door import DoorView
-from backend.accounts.models import CLINICIANS, Role
 from backend.aftercare import kinds, logs
 from backend.aftercare.entries import READ_ONLY, Entry
 from backend.aftercare.kinds import Kind
@@ -17,8 +16,6 @@ from backend.aftercare.logs import Candidate, Verdict
 from backend.common import bodies, etags, pages, problems, queries
 from backend.common.problems import FieldError, Problem
 
-PATIENT = frozenset({Role.PATIENT})
-READERS = frozenset({Role.PATIENT, *CLINICIANS})
 BATCH_LIMIT = 500
 
 
@@ -68,7 +65,7 @@ class KindView(DoorView):
 class LogList(KindView):
     """The entries of one patient, newest first; a new one by POST gets its id from the server."""
 
-    roles = {"GET": READERS, "POST": PATIENT}
+    roles = {"GET": reach.RECORD, "POST": reach.PATIENT}
 
     def get(self, request: Request) -> Response:
         """A page of entries."""
@@ -76,13 +73,14 @@ class LogList(KindView):
             request,
             {"patient", "since", "until", "changed_after", "limit", "cursor", "format", *self.coded_columns(self.kind)},
         )
-        record = access.open_record(self.actor, self._patient_id(request))
+        record = access.open_record(self.actor, self._patient_id(request), self.kind.share)
         columns = kinds.row_fields(self.kind)
         rows = self.kind.model._default_manager.filter(patient_id=record.patient.id, deleted_at__isnull=True)
         rows = rows.filter(**self._filters(request)).values(*columns)
         time = f"-{self.kind.own_time}"
         page = pages.page(rows, request=request, ordering=(time, "-id"))
-        return Response({**page, "results": [kinds.as_json(self.kind, row) for row in page["results"]]})
+        shown = kinds.without_notes if record.by_caregiver else kinds.as_json
+        return Response({**page, "results": [shown(self.kind, row) for row in page["results"]]})
 
     def post(self, request: Request) -> Response:
         """Stores one entry; with an `id` in the body it is the same as PUT."""
@@ -120,12 +118,13 @@ class LogList(KindView):
 class LogDetail(KindView):
     """One entry by its id."""
 
-    roles = {"GET": READERS, "PUT": PATIENT, "PATCH": PATIENT, "DELETE": PATIENT}
+    roles = {"GET": reach.RECORD, "PUT": reach.PATIENT, "PATCH": reach.PATIENT, "DELETE": reach.PATIENT}
 
     def get(self, request: Request, id: uuid.UUID) -> Response:
         """The entry, for its patient and the care team; 410 to its patient once deleted."""
         row = self._find(id)
-        return Response(kinds.as_json(self.kind, row), headers={"ETag": etags.of(row["version"])})
+        shown = kinds.as_json if access.reads_notes(self.actor, row["patient_id"]) else kinds.without_notes
+        return Response(shown(self.kind, row), headers={"ETag": etags.of(row["version"])})
 
     def put(self, request: Request, id: uuid.UUID) -> Response:
         """Creates or replaces; the same request twice is the same as once."""
@@ -164,7 +163,7 @@ class LogDetail(KindView):
             if row["deleted_at"] is not None:
                 raise gone(row)
             return row
-        theirs = access.patients_of(self.actor).values_list("id", flat=True) if self.actor.is_clinician else []
+        theirs = access.open_to(self.actor, self.kind.share).values_list("id", flat=True)
         found = logs.find(kind=self.kind, patient_ids=theirs, id=id)
         if found is None or found["deleted_at"] is not None:
             raise problems.not_found()
@@ -181,7 +180,7 @@ class LogDetail(KindView):
 class LogBatch(KindView):
     """Up to 500 entries at once, with a verdict for each."""
 
-    roles = {"POST": PATIENT}
+    roles = {"POST": reach.PATIENT}
 
     def post(self, request: Request) -> Response:
         """Stores what can be stored; one bad record refuses nobody else."""

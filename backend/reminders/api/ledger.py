@@ -11,7 +11,7 @@ from msgspec import Meta
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from backend.accounts import access
+from backend.accounts import access, reach
 from backend.accounts.door import DoorView
 from backend.common import bodies, etags, openapi, pages, problems, queries
 from backend.common.bodies import Instant, Struct
@@ -22,6 +22,8 @@ from backend.reminders.shapes import REMINDER, STORY, reminders_as_json
 
 _FILTERS = ("patient", "status", "purpose", "since", "until", "changed_after", "limit", "cursor")
 _ENDED = (409, problems.MEDIA_TYPE)
+# Everybody has reminders of their own; clinicians see those of their patients too.
+OWN_AND_TEAM = {**reach.EVERYBODY, **reach.PATIENT_AND_TEAM}
 
 
 class ReminderView(DoorView):
@@ -51,6 +53,8 @@ class ReminderView(DoorView):
 
 class Reminders(ReminderView):
     """The ledger: what was planned, sent, answered, done or not sent, latest first."""
+
+    roles = {"GET": OWN_AND_TEAM}
 
     @extend_schema(
         operation_id="reminders_list",
@@ -90,6 +94,8 @@ class Reminders(ReminderView):
 class ReminderDetail(ReminderView):
     """One reminder."""
 
+    roles = {"GET": OWN_AND_TEAM}
+
     @extend_schema(operation_id="reminder_read", responses={200: REMINDER})
     def get(self, request: Request, id: uuid.UUID) -> Response:
         """The reminder with its deliveries."""
@@ -98,6 +104,8 @@ class ReminderDetail(ReminderView):
 
 class Acknowledgement(ReminderView):
     """The person has seen it."""
+
+    roles = {"POST": reach.EVERYBODY}
 
     @extend_schema(
         operation_id="reminder_acknowledge",
@@ -133,6 +141,8 @@ class SnoozeBody(Struct, kw_only=True, frozen=True):
 class Snooze(ReminderView):
     """The person wants it later."""
 
+    roles = {"POST": reach.EVERYBODY}
+
     @extend_schema(
         operation_id="reminder_snooze",
         request={"application/json": openapi.component(SnoozeBody)},
@@ -161,6 +171,8 @@ class Snooze(ReminderView):
 
 class Explanation(ReminderView):
     """What became of a reminder, in words."""
+
+    roles = {"GET": OWN_AND_TEAM}
 
     @extend_schema(operation_id="reminder_explain", responses={200: STORY})
     def get(self, request: Request, id: uuid.UUID) -> Response:

@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from backend.accounts import access, people
+from backend.accounts import access, people, reach
 from backend.accounts.door import DoorView
 from backend.accounts.models import Person, SexAtBirth
 from backend.common import bodies, openapi, problems, queries
@@ -48,6 +48,8 @@ class ProfilePatch(Struct, kw_only=True, frozen=True):
 
 class Me(DoorView):
     """The signed-in person."""
+
+    roles = {"GET": reach.EVERYBODY, "PATCH": reach.EVERYBODY}
 
     @extend_schema(operation_id="me_read", responses={200: ME})
     def get(self, request: Request) -> Response:

@@ -9,9 +9,9 @@ from msgspec import Meta
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from backend.accounts import counters
+from backend.accounts import counters, reach
 from backend.accounts.door import DoorView
-from backend.accounts.models import Person, Role
+from backend.accounts.models import Person
 from backend.common import bodies, clock, etags, openapi, pages, problems, queries
 from backend.common.bodies import Line, Struct, ZoneName
 from backend.common.problems import FieldError, Problem
@@ -20,7 +20,6 @@ from backend.reminders.models import Purpose, Rule
 from backend.reminders.rrule import YEARS
 from backend.reminders.shapes import RULE, rules_as_json
 
-PATIENT = frozenset({Role.PATIENT})
 READ_ONLY = frozenset({"next_at", "version"})
 _START = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})?$(?!\n)"
 
@@ -58,7 +57,7 @@ class RuleBody(Struct, kw_only=True, frozen=True):
 class ReminderRules(DoorView):
     """The series that the patient set."""
 
-    roles = {"GET": PATIENT}
+    roles = {"GET": reach.PATIENT}
 
     @extend_schema(
         operation_id="reminder_rules_list",
@@ -79,7 +78,7 @@ class ReminderRules(DoorView):
 class ReminderRule(DoorView):
     """One series of one's own."""
 
-    roles = {"GET": PATIENT, "PUT": PATIENT, "DELETE": PATIENT}
+    roles = {"GET": reach.PATIENT, "PUT": reach.PATIENT, "DELETE": reach.PATIENT}
 
     @extend_schema(operation_id="reminder_rule_read", responses={200: RULE})
     def get(self, request: Request, id: uuid.UUID) -> Response:
