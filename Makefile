@@ -6,7 +6,7 @@ PYTEST ?=
 N ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test torture lint audit format openapi bench bench-ingest bench-trend demo-load clean lock dev python
+.PHONY: help run test torture lint audit format openapi roles bench bench-ingest bench-trend demo-load clean lock dev python
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ format: dev  ## let ruff put the code into shape
 
 openapi: dev  ## write docs/openapi.yaml from the code
 	$(EXEC) python backend/manage.py spectacular --file docs/openapi.yaml --validate --fail-on-warn
+
+roles: dev  ## write docs/roles.md, the table of who may do what, from the code
+	@$(EXEC) python backend/manage.py write_roles
 
 bench: bench-ingest bench-trend  ## all measurements, each with its limit and the naive way in the same run
 

@@ -133,8 +133,8 @@ class CareTeam(TeamView):
     )
     def post(self, request: Request, id: uuid.UUID) -> Response:
         """Puts a clinician of this clinic on the team; twice is the same as once."""
-        body = bodies.read(request, CareTeamBody)
         self._see(id)
+        body = bodies.read(request, CareTeamBody)
         try:
             people.put_on_care_team(clinic_id=self.actor.here, patient_id=id, member_id=body.member, now=self.now)
         except people.NotAClinician as error:

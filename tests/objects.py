@@ -1,0 +1,120 @@
+"""For each address of the API that names a record: one of the cast's patient, made new each time."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from backend.accounts import access, people
+from backend.accounts.models import Role
+from tests.cast import JOINED, Cast
+
+Made = dict[str, Any]
+BODIES: dict[str, Made] = {
+    "mood-check-ins": {"felt_at": "2026-11-20T08:00:00+05:30", "time_zone": "Asia/Kolkata", "mood": 6},
+    "sleep-logs": {"night_of": "2026-11-20", "minutes_asleep": 420, "quality": 6},
+    "exercise-logs": {
+        "started_at": "2026-11-20T18:00:00+05:30", "time_zone": "Asia/Kolkata", "kind": "walking", "minutes": 30,
+        "intensity": "light",
+    },
+    "nutrition-logs": {"day": "2026-11-20", "meals": 3},
+    "substance-logs": {"day": "2026-11-20", "substance": "alcohol", "used": False},
+    "side-effects": {"kind": "nausea", "severity": 1, "started_at": "2026-11-20T12:00:00+05:30"},
+}  # fmt: skip
+
+
+def _sent(cast: Cast, person: Any, verb: str, path: str, body: Made) -> Made:
+    answer = cast.client(person).send(verb, path, body)
+    assert answer.status_code in {200, 201, 202}, (path, answer.content)
+    return dict(answer.json())
+
+
+def _log(kind: str) -> Callable[[Cast], Made]:
+    def made(cast: Cast) -> Made:
+        id = uuid.uuid4()
+        _sent(cast, cast.patient, "PUT", f"{kind}/{id}", BODIES[kind])
+        return {"id": id}
+
+    return made
+
+
+def appointment(cast: Cast) -> Made:
+    """A visit next year, with one occurrence."""
+    id = uuid.uuid4()
+    body = {
+        "patient": str(cast.patient.id), "kind": "therapy", "starts_at": "2027-03-01T10:00:00+05:30", "minutes": 50,
+    }  # fmt: skip
+    made = _sent(cast, cast.psychiatrist, "PUT", f"appointments/{id}", body)
+    return {"id": id, "occurrence": next(iter(made["occurrences"]), {"id": uuid.uuid4()})["id"]}
+
+
+def reminder_rule(cast: Cast) -> Made:
+    """A daily reminder of the patient's own."""
+    id = uuid.uuid4()
+    body = {"title": "Walk", "rrule": "FREQ=DAILY", "start": "2026-11-20T21:00:00", "time_zone": "Asia/Kolkata"}
+    _sent(cast, cast.patient, "PUT", f"reminder-rules/{id}", body)
+    return {"id": id}
+
+
+def reminder(cast: Cast) -> Made:
+    """The next reminder of such a rule."""
+    reminder_rule(cast)
+    return {"id": cast.client(cast.patient).send("GET", "reminders").json()["results"][0]["id"]}
+
+
+def invitation(cast: Cast) -> Made:
+    """An open invitation of a nurse."""
+    body = {"email": f"{uuid.uuid4()}@example.org", "full_name": "New Nurse", "role": "nurse"}
+    return {"id": _sent(cast, cast.administrator, "POST", "invitations", body)["id"]}
+
+
+def caregiver(cast: Cast) -> Made:
+    """An open invitation of a caregiver."""
+    body = {"email": f"{uuid.uuid4()}@example.org", "full_name": "Meera Rao", "shares": ["mood"]}
+    return {"id": _sent(cast, cast.patient, "POST", "me/caregivers", body)["id"]}
+
+
+def care_team_member(cast: Cast) -> Made:
+    """A new colleague on the patient's team."""
+    with access.maintaining("test"):
+        name = f"{uuid.uuid4()}"
+        member = people.create(email=f"{name}@example.org", full_name=name, time_zone="Asia/Kolkata", now=JOINED)
+        people.join(person=member, clinic=cast.clinic, role=Role.THERAPIST, now=JOINED)
+        people.put_on_care_team(clinic_id=cast.clinic.id, patient_id=cast.patient.id, member_id=member.id, now=JOINED)
+    return {"id": cast.patient.id, "member": member.id}
+
+
+def the_patient(cast: Cast) -> Made:
+    """The patient."""
+    return {"id": cast.patient.id}
+
+
+# By the name of the address. An address without an id needs no object: None.
+OBJECTS: dict[str, Callable[[Cast], Made] | None] = {
+    **{f"{kind}-detail": _log(kind) for kind in BODIES},
+    **{f"{kind}-list": None for kind in BODIES},
+    **{f"{kind}-batch": None for kind in BODIES},
+    **{f"appointment-{word}": appointment for word in ("ask-to-move", "cancel", "confirm", "no-show")},
+    **{f"occurrence-{word}": appointment for word in ("ask-to-move", "cancel", "confirm", "no-show")},
+    **{f"reminder-{word}": reminder for word in ("acknowledge", "snooze", "explain")},
+    "appointment": appointment,
+    "appointments": None,
+    "break-glass": lambda cast: {"id": cast.unassigned_patient.id},
+    "care-team": the_patient,
+    "care-team-member": care_team_member,
+    "caregiver": caregiver,
+    "caregivers": None,
+    "clinic": lambda cast: {"id": cast.clinic.id},
+    "invitation": invitation,
+    "invitation-acceptance": None,
+    "invitations": None,
+    "me": None,
+    "own-trend": None,
+    "patient": the_patient,
+    "patient-trend": the_patient,
+    "patient-trend-picture": the_patient,
+    "patients": None,
+    "reminder": reminder,
+    "reminder-rule": reminder_rule,
+    "reminder-rules": None,
+    "reminders": None,
+}
