@@ -1,7 +1,8 @@
 """Check-ins a second, one by one and in batches of 200: the database's limit, the naive way and ours, in turns.
 
 `python -m bench.ingest [--seconds 4] [--rounds 3] [--clients 16]`. The limit is pgbench, prepared, which inserts the
-same rows into the same table as the application's role. Ours and the naive way answer over loopback, each on a granian
+same rows into a table of the same columns, checks and indexes without isolation, history and audit; the naive way writes
+there too. Ours and the naive way answer over loopback, each on a granian
 with 2 workers x 4 threads, asked by 16 keep-alive clients of as many patients.
 """
 
@@ -21,7 +22,7 @@ BATCH = 200
 AIMS = {"one": "0.12 of the limit, p99 60 ms", "batch": "0.4 of the limit, 25 x naive"}
 INSERT = """
 \\set who random(1, {count})
-INSERT INTO aftercare_moodcheckin (id, version, change_number, received_at, updated_at, patient_id, source, felt_at,
+INSERT INTO bench_moodcheckin (id, version, change_number, received_at, updated_at, patient_id, source, felt_at,
     time_zone, mood, anxiety, energy, tags, note)
 SELECT gen_random_uuid(), 1, 1, now(), now(), ('{{{people}}}'::uuid[])[:who], 'patient',
     now() - n * interval '1 minute', 'Asia/Kolkata', 5, 5, 5, '{{walk}}', 'Ordinary day. Work was fine.'
@@ -71,6 +72,7 @@ def send(port: int, path: str, tokens: list[str], *, batch: int, given: argparse
 def measure(given: argparse.Namespace) -> dict[str, dict[str, list[dict[str, Any]]]]:
     """All turns: {work: {way: [result, ...]}}; `per_second` counts rows."""
     ids, tokens = people(given.clients)
+    stage.bare_table()
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}
     with stage.server() as ours, stage.server("bench.naive_wsgi:application") as naive:
         for name, rows in (("one", 1), ("batch", BATCH)):

@@ -65,6 +65,20 @@ def drop(owner: str, name: str) -> None:
         admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
+# The check-ins' table without isolation, history and audit: what the limit and the naive way write to.
+BARE = "bench_moodcheckin"
+
+
+def bare_table() -> None:
+    """Makes it: the same columns, checks and indexes, and the foreign key to the person."""
+    from django.db import connections
+
+    with connections["owner"].cursor() as cursor:
+        cursor.execute(f"CREATE TABLE {BARE} (LIKE aftercare_moodcheckin INCLUDING ALL)")
+        cursor.execute(f"ALTER TABLE {BARE} ADD FOREIGN KEY (patient_id) REFERENCES accounts_person (id)")
+        cursor.execute(f"GRANT SELECT, INSERT, UPDATE ON {BARE} TO afterglow_app")
+
+
 @contextlib.contextmanager
 def child(command: Sequence[str], **more: str) -> Iterator["subprocess.Popen[bytes]"]:
     """A process of this folder's, ended at the end."""
