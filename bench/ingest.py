@@ -1,9 +1,9 @@
 """Check-ins a second, one by one and in batches of 200: the database's limit, the naive way and ours, in turns.
 
 `python -m bench.ingest [--seconds 4] [--rounds 3] [--clients 16]`. The limit is pgbench, prepared, which inserts the
-same rows into a table of the same columns, checks and indexes without isolation, history and audit; the naive way writes
-there too. Ours and the naive way answer over loopback, each on a granian
-with 2 workers x 4 threads, asked by 16 keep-alive clients of as many patients.
+same rows into a table of the same columns, checks and indexes without isolation, history and audit; the naive way
+writes there too. Ours and the naive way answer over loopback, each on a granian with 2 workers x 4 threads, asked by 16
+keep-alive clients of as many patients.
 """
 
 import argparse
