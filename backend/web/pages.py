@@ -8,7 +8,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views import View
 
@@ -52,6 +52,8 @@ class ConsolePage(View):
                 if response.status_code >= 400:
                     transaction.set_rollback(True)
         except Problem as problem:
+            if problem.code == "break_glass_required":
+                return redirect(f"{reverse('emergency')}?patient={kwargs['id']}")
             return errors.page(request, status=problem.status_code)
         response["Cache-Control"] = "private, no-store"
         return response

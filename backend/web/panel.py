@@ -83,7 +83,7 @@ class Panel(ConsolePage):
         today = self.now.astimezone(clock.zone(zone)).date()
         skip = len(glance.means) - spark.SPARK_DAYS
         return {
-            "href": reverse("patient", args=[row.patient]),
+            "href": reverse("patient-page", args=[row.patient]),
             "name": row.name,
             "about": f"{row.route}, {words.counted(row.sessions_held, 'session')}" if row.route else "Before treatment",
             "icon": reason.code,

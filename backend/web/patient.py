@@ -50,7 +50,7 @@ class PatientPage(ConsolePage):
             answers=True,
         )
         everyone = panel.rows(
-            patients=access.patients_of(self.actor),
+            patients=access.open_to(self.actor),  # one that was opened in an emergency is in no list
             clinic_id=self.actor.here,
             reader=self.actor.person,
             now=self.now,
@@ -93,7 +93,7 @@ class PatientPage(ConsolePage):
         return {"name": patient.full_name, "facts": facts}
 
     def _trend(self, series: Series, chosen: str) -> dict[str, Any]:
-        address = reverse("patient", args=[series.trend.patient])
+        address = reverse("patient-page", args=[series.trend.patient])
         asked = urlencode({"since": series.trend.since, "until": series.trend.until})
         substances = lanes.spoken_of(series)
         return {
@@ -161,7 +161,7 @@ def _place(row: Row, everyone: Sequence[Row]) -> dict[str, str]:
     at = needed.index(row.patient)
     neighbours = {}
     if at > 0:
-        neighbours["previous_href"] = reverse("patient", args=[needed[at - 1]])
+        neighbours["previous_href"] = reverse("patient-page", args=[needed[at - 1]])
     if at + 1 < len(needed):
-        neighbours["next_href"] = reverse("patient", args=[needed[at + 1]])
+        neighbours["next_href"] = reverse("patient-page", args=[needed[at + 1]])
     return {"place": f"{at + 1} of {len(needed)} who need you", **neighbours}

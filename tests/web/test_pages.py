@@ -251,3 +251,34 @@ def test_the_panel_asks_the_database_no_more_for_more_people(cast: Cast) -> None
                 clinic_id=cast.clinic.id, patient_id=person.id, member_id=cast.psychiatrist.id, now=JOINED
             )
     assert statements() == before
+
+
+def test_a_psychiatrist_opens_a_colleagues_patient_in_an_emergency(cast: Cast) -> None:
+    page, path = browser(cast.psychiatrist), f"/patients/{cast.unassigned_patient.id}"
+    led = page.get(path)
+    assert (led.status_code, led["Location"]) == (302, f"/emergency?patient={cast.unassigned_patient.id}")
+    asked = read(page.get(led["Location"]))
+    assert "Someone else cares for this patient" in words(asked)
+    assert "Unassigned" not in words(asked), "the name is not told before the record is opened"
+    without = page.post("/emergency", {"patient": str(cast.unassigned_patient.id), "reason": "why"})
+    assert without.status_code == 400
+    assert "Say why" in words(read(without))
+    opened = page.post(
+        "/emergency", {"patient": str(cast.unassigned_patient.id), "reason": "Called the ward and hung up."}
+    )
+    assert (opened.status_code, opened["Location"]) == (302, path)
+    assert "Unassigned Patient" in words(read(page.get(path)))
+    assert "Unassigned Patient" not in words(read(page.get("/")))
+
+
+def test_the_emergency_page_is_for_psychiatrists_and_knows_only_the_own_clinic(cast: Cast) -> None:
+    for other in (cast.therapist, cast.nurse):
+        assert browser(other).get("/emergency").status_code == 403
+    away = f"/emergency?patient={cast.outside_patient.id}"
+    assert browser(cast.psychiatrist).get(away).status_code == 404
+    sent = {"patient": str(cast.outside_patient.id), "reason": "Whatever the reason may be."}
+    assert browser(cast.psychiatrist).post("/emergency", sent).status_code == 404
+    nobody = browser(cast.psychiatrist).get("/emergency?name=Outside+Patient&born_on=1980-01-01")
+    assert "Nobody by that name and birth date" in words(read(nobody))
+    wrong = browser(cast.psychiatrist).get("/emergency?name=Outside+Patient&born_on=soon")
+    assert "year-month-day" in words(read(wrong))
