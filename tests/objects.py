@@ -83,6 +83,17 @@ def care_team_member(cast: Cast) -> Made:
     return {"id": cast.patient.id, "member": member.id}
 
 
+def member(cast: Cast) -> Made:
+    """A new nurse's membership."""
+    with access.maintaining("test"):
+        name = f"{uuid.uuid4()}"
+        person = people.create(email=f"{name}@example.org", full_name=name, time_zone="Asia/Kolkata", now=JOINED)
+        return {
+            "id": cast.clinic.id,
+            "member": people.join(person=person, clinic=cast.clinic, role=Role.NURSE, now=JOINED).id,
+        }
+
+
 def the_patient(cast: Cast) -> Made:
     """The patient."""
     return {"id": cast.patient.id}
@@ -107,6 +118,8 @@ OBJECTS: dict[str, Callable[[Cast], Made] | None] = {
     "invitation": invitation,
     "invitation-acceptance": None,
     "invitations": None,
+    "member": member,
+    "members": lambda cast: {"id": cast.clinic.id},
     "me": None,
     "own-trend": None,
     "patient": the_patient,

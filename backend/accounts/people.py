@@ -6,8 +6,10 @@ from datetime import datetime
 
 from django.db import connection
 
+from backend.accounts import access
 from backend.accounts.models import (
     CLINICIANS,
+    Caregiver,
     CareTeamMember,
     Clinic,
     Membership,
@@ -27,6 +29,10 @@ class Oneself(ValueError):
     """Nobody is on the own care team."""
 
 
+class LastAdministrator(ValueError):
+    """A clinic keeps at least one."""
+
+
 class NotAPatient(ValueError):
     """Only a patient of the clinic has a care team there."""
 
@@ -39,6 +45,30 @@ def join(*, person: Person, clinic: Clinic, role: str, now: datetime) -> Members
     if role == Role.PATIENT:
         PatientCounter.objects.get_or_create(patient=person)
     return membership
+
+
+def leave(*, membership: Membership, now: datetime) -> None:
+    """The role ends, with the care given or received through it; who has no role left is signed out everywhere.
+
+    Raises LastAdministrator. The record stays.
+    """
+    clinic, person = membership.clinic_id, membership.person_id
+    held = Membership.objects.filter(ended_at__isnull=True)
+    if membership.role == Role.ADMINISTRATOR:
+        # Two administrators who end each other at the same moment: the second waits here and is the last one then.
+        others = held.filter(clinic_id=clinic, role=Role.ADMINISTRATOR).select_for_update().order_by("id")
+        if len(others) <= 1:
+            raise LastAdministrator("This is the clinic's last administrator; invite another one first.")
+    with access.machine_of(clinic):
+        Membership.objects.filter(id=membership.id, ended_at__isnull=True).update(ended_at=now)
+        care = CareTeamMember.objects.filter(clinic_id=clinic, ended_at__isnull=True)
+        if membership.role == Role.PATIENT:
+            care.filter(patient_id=person).update(ended_at=now)
+            Caregiver.objects.filter(clinic_id=clinic, patient_id=person, ended_at__isnull=True).update(ended_at=now)
+        elif not held.filter(clinic_id=clinic, person_id=person, role__in=CLINICIANS).exists():
+            care.filter(member_id=person).update(ended_at=now)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT accounts_sign_out_without_role(%s)", [person])
 
 
 def create(

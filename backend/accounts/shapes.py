@@ -60,6 +60,17 @@ MEMBERSHIP = openapi.named(
 CLINIC = openapi.named(
     "Clinic", _object(id=_ID, name=_TEXT, short_name=_TEXT, country=_TEXT, time_zone=_TEXT, phone=_TEXT)
 )
+MEMBER = openapi.named(
+    "Member",
+    _object(
+        id=_ID,
+        person=_ID,
+        name=_TEXT,
+        email=_TEXT,
+        role={"type": "string", "enum": list(Role.values)},
+        since_at=_AT,
+    ),
+)
 CAREGIVER = openapi.named(
     "Caregiver",
     _object(

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from backend.accounts import api, api_invitations, api_sharing
+from backend.accounts import api, api_invitations, api_members, api_sharing
 
 urlpatterns = [
     path("patients", api.Patients.as_view(), name="patients"),
@@ -16,4 +16,6 @@ urlpatterns = [
     path("invitations/accept", api_invitations.InvitationAcceptance.as_view(), name="invitation-acceptance"),
     path("invitations/<uuid:id>", api_invitations.InvitationDetail.as_view(), name="invitation"),
     path("clinics/<uuid:id>", api.ClinicDetail.as_view(), name="clinic"),
+    path("clinics/<uuid:id>/members", api_members.Members.as_view(), name="members"),
+    path("clinics/<uuid:id>/members/<uuid:member>", api_members.MemberDetail.as_view(), name="member"),
 ]
