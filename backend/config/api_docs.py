@@ -1,19 +1,39 @@
 """The OpenAPI document and the page on which people read it."""
 
+from functools import cache
+from typing import Any
+
 from csp.decorators import csp_update
+from django.http import HttpResponse
 from django.utils.decorators import method_decorator
-from django.views.decorators.cache import cache_page
 from django.views.generic import TemplateView
+from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
 
 
-@method_decorator(cache_page(3600, cache="local"), name="dispatch")
 class Schema(SpectacularAPIView):
     """The document itself, as YAML, or as JSON when asked; it takes half a second, so each process makes it once."""
 
     permission_classes = (AllowAny,)
     authentication_classes = ()
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The same to everyone, whatever stands behind the question mark."""
+        renderer = request.accepted_renderer
+        response = HttpResponse(_written(renderer.media_type), content_type=renderer.media_type)
+        response["Content-Disposition"] = f'inline; filename="Afterglow.{renderer.format}"'
+        response["Cache-Control"] = "max-age=3600"
+        return response
+
+
+@cache
+def _written(media_type: str) -> Any:
+    renderer = next(kind for kind in Schema.renderer_classes if kind.media_type == media_type)
+    generator: Any = Schema.generator_class()
+    return renderer().render(generator.get_schema(request=None, public=True), renderer_context={})
 
 
 # What the codes of our problem documents mean, and the remedy.

@@ -44,7 +44,8 @@ RATE_LIMITS = env.str("RATE_LIMITS", "on")
 if RATE_LIMITS not in {"on", "off"} or (RATE_LIMITS == "off" and not DEMO):
     raise ImproperlyConfigured("RATE_LIMITS must be on; off works only with the demo clinic on loopback.")
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
-TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", 0)
+if (TRUSTED_PROXY_COUNT := env.int("TRUSTED_PROXY_COUNT", 0)) < 0:
+    raise ImproperlyConfigured("TRUSTED_PROXY_COUNT is how many proxies of your own stand in front: 0 or more.")
 METRICS_TOKEN = refusals.token("METRICS_TOKEN", env.str("METRICS_TOKEN", ""))  # without: for this machine only
 
 INSTALLED_APPS = [
@@ -146,7 +147,6 @@ CACHES = {
         "KEY_PREFIX": "afterglow",
         "OPTIONS": {"socket_timeout": 0.25, "socket_connect_timeout": 0.25},
     },
-    "local": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
 }
 
 # People

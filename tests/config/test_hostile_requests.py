@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import orjson
 import pytest
 import yaml
 from django.test import Client as Browser
 
 import backend
+from backend.config import api_docs
 from tests.aftercare.test_logs import BODIES
 from tests.cast import PASSWORD, Cast
 from tests.config import addresses
@@ -102,6 +104,16 @@ def test_no_list_is_longer_than_its_limit(cast: Cast, limit: str) -> None:
     for client, path in ((phone, ME), (phone, "reminders"), (phone, "appointments"), (doctor, "patients")):
         answer = client.send("GET", f"{path}?limit={quote(limit)}")
         assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, "limit")
+
+
+def test_the_contract_is_made_once_however_often_and_differently_it_is_asked_for(database: str) -> None:
+    api_docs._written.cache_clear()
+    kinds = ("application/vnd.oai.openapi", "application/vnd.oai.openapi+json")
+    answers = {kind: {Browser().get(f"/api/schema/?a={n}", headers={"Accept": kind}).content for n in range(20)}
+               for kind in kinds}  # fmt: skip
+    assert api_docs._written.cache_info().misses == 2, "half a second each, and a copy in memory"
+    assert [len(contents) for contents in answers.values()] == [1, 1]
+    assert orjson.loads(*answers[kinds[1]]) == yaml.safe_load((ROOT / "docs/openapi.yaml").read_text())
 
 
 def test_files_outside_are_not_served(database: str) -> None:

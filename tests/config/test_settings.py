@@ -71,6 +71,7 @@ def test_compose_sets_only_what_is_described() -> None:
             "DATABASE_OWNER_URL",
         ),
         ({"DATABASE_DISPATCH_URL": "postgresql://afterglow_dispatch:short@db.example.org/a"}, "DATABASE_DISPATCH_URL"),
+        ({"TRUSTED_PROXY_COUNT": "-1"}, "TRUSTED_PROXY_COUNT"),
         ({"METRICS_TOKEN": "short"}, "METRICS_TOKEN"),
         ({"REDIS_URL": "redis://redis.example.org:6379/0"}, "REDIS_URL"),
     ],
