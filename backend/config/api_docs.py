@@ -54,6 +54,7 @@ PROBLEMS = (
     ("already_member", "Someone with this address has a role in this clinic."),
     ("already_a_caregiver", "You invited this person already."),
     ("break_glass_required", "You are not on the care team; in an emergency open the record with a reason."),
+    ("last_administrator", "A clinic keeps at least one administrator; name another first."),
     ("on_the_team", "You are on the care team, so the record is open to you without an emergency."),
     ("not_due_yet", "The reminder is not due yet, so there is nothing to snooze."),
     ("not_begun", "Nothing of it has begun yet."),
