@@ -11,10 +11,11 @@ COPY backend backend
 COPY docker/health.py docker/health.py
 COPY LICENSE ./
 # The key is for this one command and stays nowhere; the addresses are never called.
-RUN SECRET_KEY=$(python -c "import secrets; print(secrets.token_urlsafe(48))") BASE_URL=https://build.invalid ALLOWED_HOSTS=build.invalid \
+RUN /opt/venv/bin/python -m backend.accounts.masters build > /tmp/note_keys.json \
+    && NOTE_KEYS_FILE=/tmp/note_keys.json SECRET_KEY=$(python -c "import secrets; print(secrets.token_urlsafe(48))") BASE_URL=https://build.invalid ALLOWED_HOSTS=build.invalid \
     DATABASE_URL=postgresql:///none DATABASE_OWNER_URL=postgresql:///none DATABASE_DISPATCH_URL=postgresql:///none \
     /opt/venv/bin/python backend/manage.py collectstatic --noinput --verbosity 0 \
-    && /opt/venv/bin/python -m compileall -q backend docker
+    && rm /tmp/note_keys.json && /opt/venv/bin/python -m compileall -q backend docker
 
 FROM python:3.11-slim-bookworm
 RUN groupadd --gid 10001 afterglow && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin afterglow

@@ -65,7 +65,7 @@ def drop(owner: str, name: str) -> None:
         admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
-# The check-ins' table without isolation, history and audit: what the limit and the naive way write to.
+# The check-ins' table without isolation, history, audit and sealed notes: what the limit and the naive way write to.
 BARE = "bench_moodcheckin"
 
 
@@ -75,6 +75,7 @@ def bare_table() -> None:
 
     with connections["owner"].cursor() as cursor:
         cursor.execute(f"CREATE TABLE {BARE} (LIKE aftercare_moodcheckin INCLUDING ALL)")
+        cursor.execute(f"ALTER TABLE {BARE} DROP CONSTRAINT moodcheckin_note_sealed")  # notes as they come
         cursor.execute(f"ALTER TABLE {BARE} ADD FOREIGN KEY (patient_id) REFERENCES accounts_person (id)")
         cursor.execute(f"GRANT SELECT, INSERT, UPDATE ON {BARE} TO afterglow_app")
 

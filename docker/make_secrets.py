@@ -4,6 +4,8 @@
 the containers, who see nothing but the files that compose hands them.
 """
 
+import base64
+import json
 import os
 import secrets
 import sys
@@ -27,8 +29,14 @@ def main(folder: Path) -> None:
     redis = kept(folder / "redis_password", secrets.token_urlsafe(24))
     kept(folder / "redis_url", f"redis://:{redis}@redis:6379/0")
     kept(folder / "secret_key", secrets.token_urlsafe(48))
+    kept(folder / "note_keys", json.dumps({"current": "first", "keys": {"first": drawn_key()}}, indent=2))
     kept(folder / "email_url", "smtp+tls://user:password@mail.example.org:587")
     print(f"secrets are in {folder}; put your mail server into {folder / 'email_url'}")
+
+
+def drawn_key() -> str:
+    """A master key for notes: 32 random bytes in base64. Keep a copy apart from the backups of the database."""
+    return base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def kept(path: Path, fresh: str) -> str:

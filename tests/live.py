@@ -48,6 +48,7 @@ def environment(database: str, **more: str) -> dict[str, str]:
         **os.environ,
         **urls,
         "SECRET_KEY": settings.SECRET_KEY,
+        "NOTE_KEYS_FILE": settings.NOTE_KEYS_FILE,
         "REDIS_URL": settings.REDIS_URL,
         "EMAIL_URL": settings.EMAIL_URL,
         "DEMO": "True",

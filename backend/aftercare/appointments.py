@@ -7,11 +7,12 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from backend.accounts import counters
+from backend.accounts import counters, keys, notes
 from backend.accounts.models import CLINICIANS, Clinic, Membership, Person
 from backend.aftercare import occurrences
 from backend.aftercare.models import Appointment, AppointmentStatus, Occurrence
 from backend.aftercare.occurrences import ENDED
+from backend.common.sealing import Place
 
 # Ours: what began longer ago is history, and no phone's calendar slip.
 LONGEST_AGO = timedelta(days=365)
@@ -92,7 +93,6 @@ def put(
         "exdates": sorted({at.astimezone(UTC) for at in exdates}),
         "place": place,
         "link": link,
-        "note": note,
     }
     counters.next_numbers(patient_id=patient.id, count=0)  # a lock that holds for a patient's first write too
     row = Appointment.objects.select_related("patient").filter(id=id).first()
@@ -105,7 +105,8 @@ def put(
         if row.patient_id != patient.id or row.clinic_id != clinic.id:
             raise IdTaken("This id belongs to another appointment.")
         _check_base(row, base)
-        if row.deleted_at is None and all(getattr(row, name) == value for name, value in content.items()):
+        same = all(getattr(row, name) == value for name, value in content.items()) and _says(row, note)
+        if row.deleted_at is None and same:
             return row, False
         if row.status in ENDED:
             raise Ended(f"This appointment is {_words(row.status)}; make a new one.")
@@ -114,6 +115,7 @@ def put(
         raise LongAgo(f"starts_at lies more than {LONGEST_AGO.days} days back.")
     for name, value in content.items():
         setattr(row, name, value)
+    row.note = _sealed(row, note, now=now) if note else ""
     occurrences.refuse(row, now=now)
     if moved or rrule is not None:
         row.status = AppointmentStatus.PLANNED
@@ -165,6 +167,20 @@ def delete(*, appointment: Appointment, now: datetime, base: int | None = None) 
     _save(appointment, now=now)
     occurrences.silence(appointment.occurrences.all(), now=now)
     return appointment
+
+
+def _says(row: Appointment, note: str) -> bool:
+    """Whether the appointment's note says this."""
+    ring = keys.Ring([row.patient_id])
+    return notes.says(row.note, note, ring=ring, patient_id=row.patient_id, place=_place(row))
+
+
+def _sealed(row: Appointment, note: str, *, now: datetime) -> str:
+    return notes.seal(note, by=keys.current(patient_id=row.patient_id, now=now), place=_place(row))
+
+
+def _place(row: Appointment) -> Place:
+    return Place(Appointment._meta.db_table, row.id, "note")
 
 
 def _lock(appointment: Appointment) -> None:

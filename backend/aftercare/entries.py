@@ -21,7 +21,17 @@ DayMinutes = Annotated[int, Meta(ge=0, le=1440, description="minutes")]
 
 # What the server adds; accepted in a body and ignored, so that a record can be sent back as it was read.
 READ_ONLY = frozenset(
-    {"version", "received_at", "updated_at", "source", "change_number", "patient", "skew_ms", "deleted_at"}
+    {
+        "version",
+        "received_at",
+        "updated_at",
+        "source",
+        "change_number",
+        "patient",
+        "skew_ms",
+        "deleted_at",
+        "unreadable",
+    }
 )
 
 

@@ -11,13 +11,15 @@ from typing import Any
 from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models
 
+from backend.accounts import keys, notes
 from backend.accounts.isolation import Share
 from backend.accounts.models import Person
 from backend.aftercare import entries
 from backend.aftercare.entries import Entry
 from backend.aftercare.models import ExerciseLog, Log, MoodCheckIn, NutritionLog, SleepLog, SubstanceLog
-from backend.common.fields import NoteField, same_note
+from backend.common.fields import NoteField
 from backend.common.problems import FieldError
+from backend.common.sealing import Place
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,10 @@ class Column:
             return []
         return "" if isinstance(self.field, models.CharField | models.TextField) and not self.field.null else None
 
-    def same(self, stored: Any, given: Any) -> bool:
-        """Whether the patient said again what is stored."""
-        if isinstance(self.field, NoteField):
-            return same_note(stored, given)
-        return bool(stored == given)
+    @cached_property
+    def is_note(self) -> bool:
+        """Whether it is free text, which is stored sealed."""
+        return isinstance(self.field, NoteField)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,9 +102,34 @@ class Kind:
         """The entry's content as it is stored, in the order of `content`."""
         return tuple(column.clean(getattr(entry, column.name)) for column in self.content)
 
-    def same(self, stored: Sequence[Any], given: Sequence[Any]) -> bool:
-        """Whether two contents say the same."""
-        return all(c.same(a, b) for c, a, b in zip(self.content, stored, given, strict=True))
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """The columns that are stored sealed."""
+        return tuple(column.sql_name for column in self.content if column.is_note)
+
+    def sealed(self, id: uuid.UUID, content: Sequence[Any], *, by: keys.Current) -> list[Any]:
+        """The content of this row as it goes into the table."""
+        return [
+            notes.seal(value, by=by, place=Place(self.db_table, id, column.sql_name)) if column.is_note else value
+            for column, value in zip(self.content, content, strict=True)
+        ]
+
+    def says(self, row: Mapping[str, Any], content: Sequence[Any], *, ring: keys.Ring) -> bool:
+        """Whether a row, or an earlier version of it, says this; notes are compared without opening them."""
+        plain = [(c, v) for c, v in zip(self.content, content, strict=True) if not c.is_note]
+        if not all(row[column.sql_name] == value for column, value in plain):
+            return False
+        return all(
+            notes.says(
+                row[column.sql_name],
+                value,
+                ring=ring,
+                patient_id=row["patient_id"],
+                place=Place(self.db_table, row["id"], column.sql_name),
+            )
+            for column, value in zip(self.content, content, strict=True)
+            if column.is_note
+        )
 
 
 _SERVER_FIELDS = (
@@ -125,20 +151,35 @@ def row_fields(kind: Kind) -> tuple[str, ...]:
     return _SERVER_FIELDS + tuple(column.sql_name for column in kind.content)
 
 
-def as_json(kind: Kind, row: dict[str, Any]) -> dict[str, Any]:
-    """A row as the API shows it."""
+def as_json(kind: Kind, row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as the API shows it, its notes opened."""
+    return all_as_json(kind, [row])[0]
+
+
+def all_as_json(kind: Kind, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows as the API shows them; at most one query for the keys of all their notes.
+
+    A note that cannot be read is null and named in `unreadable`, a member that other records do not have.
+    """
+    texts = notes.opened(kind.db_table, rows, kind.notes)
+    return [_as_json(kind, row, opened) for row, opened in zip(rows, texts, strict=True)]
+
+
+def _as_json(kind: Kind, row: Mapping[str, Any], texts: Mapping[str, str | None]) -> dict[str, Any]:
     body: dict[str, Any] = {"id": row["id"], "patient": row["patient_id"]}
     for column in kind.content:
-        value = row[column.sql_name]
+        value = texts[column.sql_name] if column.is_note else row[column.sql_name]
         body[column.name] = float(value) if isinstance(value, Decimal) else value
     for name in ("version", "change_number", "received_at", "updated_at", "source", "skew_ms"):
         body[name] = row[name]
+    if unreadable := notes.unreadable(texts):
+        body[notes.UNREADABLE] = unreadable
     return body
 
 
-def without_notes(kind: Kind, row: dict[str, Any]) -> dict[str, Any]:
+def without_notes(kind: Kind, row: Mapping[str, Any]) -> dict[str, Any]:
     """A row as a caregiver sees it: what was answered, and not what was written."""
-    return as_json(kind, {**row, **{c.sql_name: "" for c in kind.content if isinstance(c.field, NoteField)}})
+    return as_json(kind, {**row, **dict.fromkeys(kind.notes, "")})
 
 
 _KINDS: dict[str, Kind] = {}

@@ -5,10 +5,17 @@ from typing import Any
 from django.db import models
 
 
-class NoteField(models.TextField):  # type: ignore[type-arg]
-    """Free text written by or about a patient: the one type through which all notes pass.
+class Sealed(str):
+    """A note as the database holds it: sealed. Only accounts' `notes` opens it; shown as it is, it says nothing."""
 
-    Stores plain text for now; encryption at rest changes this class and nothing that uses it.
+    __slots__ = ()
+
+
+class NoteField(models.TextField):  # type: ignore[type-arg]
+    """Free text written by or about a patient: the one type through which all notes pass, sealed at rest.
+
+    Reads as `Sealed` (empty stays empty) and takes nothing but that, so a forgotten seal is an error and no leak. Each
+    table says the same by a constraint (`resealing.sealed_only`).
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -16,7 +23,12 @@ class NoteField(models.TextField):  # type: ignore[type-arg]
         kwargs.setdefault("default", "")
         super().__init__(*args, **kwargs)
 
+    def from_db_value(self, value: str | None, *_: object) -> str | None:
+        """What was read, marked as sealed."""
+        return Sealed(value) if value else value
 
-def same_note(stored: str, given: str) -> bool:
-    """Whether a note says what it said."""
-    return stored == given
+    def get_prep_value(self, value: Any) -> Any:
+        """What may be written: nothing, or what was sealed. Raises TypeError for plain text."""
+        if value and not isinstance(value, Sealed):
+            raise TypeError(f"{self.name} takes only what accounts.notes sealed; plain text does not reach a table.")
+        return None if value is None else str(value)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from backend.config import embedded, home, processes, roles
+from backend.config import embedded, home, note_keys, processes, roles
 from backend.config.home import ROOT, CannotStart, Home, lock
 
 POSTGRES, REDIS = "postgres", "redis"
@@ -130,7 +130,11 @@ def port_of(url: str | None) -> int | None:
 def publish(place: Home, servers: dict[str, embedded.Server]) -> None:
     """Write the servers' addresses where settings.py and later users of the servers find them."""
     local = place.local
-    addresses = {"SECRET_KEY": home.secret(local, "secret_key"), "DEMO": "True"}
+    addresses = {
+        "SECRET_KEY": home.secret(local, "secret_key"),
+        "NOTE_KEYS_FILE": note_keys.made(local),
+        "DEMO": "True",
+    }
     if POSTGRES in servers:
         for key, role in (
             ("DATABASE_URL", roles.APPLICATION),

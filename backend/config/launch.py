@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from backend.config import home, keeper, parts, processes
+from backend.config import home, keeper, note_keys, parts, processes
 from backend.config.home import CannotStart
 from backend.config.supervise import Part, Supervisor, say
 
@@ -53,6 +53,7 @@ def load_and_start(local: Path, *, needs: list[str], port: int, original: dict[s
         local,
         DEMO="True",
         SECRET_KEY=home.secret(local, "secret_key"),
+        NOTE_KEYS_FILE=note_keys.made(local),
         BASE_URL=f"http://127.0.0.1:{port}",
         EMAIL_URL=f"smtp://127.0.0.1:{home.free_port(preferred=mail)}",
     )

@@ -11,7 +11,7 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from backend.config import headers, logs, refusals
+from backend.config import headers, logs, note_keys, refusals
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL_DIR = Path(os.environ.get("LOCAL_DIR", ROOT / ".local"))
@@ -32,6 +32,7 @@ def flag(name: str, default: bool) -> bool:
 DEBUG = flag("DEBUG", False)
 DEMO = flag("DEMO", False)
 SECRET_KEY = refusals.secret_key(env.str("SECRET_KEY", ""), strict=not DEBUG)
+NOTE_KEYS_FILE = note_keys.checked(env.str("NOTE_KEYS_FILE", ""), debug=DEBUG)
 
 BASE_URL = env.str("BASE_URL", "http://127.0.0.1:8000").rstrip("/")
 ON_LOOPBACK = BASE_URL.startswith(("http://127.0.0.1", "http://localhost", "http://[::1]"))

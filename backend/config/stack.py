@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from backend.config import home, keeper
+from backend.config import home, keeper, note_keys
 from backend.config.home import ROOT, CannotStart
 
 DATABASE_KEYS = ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_DISPATCH_URL")
@@ -33,7 +33,12 @@ def with_servers(local: Path) -> int | None:
     else:
         held = None
         home.prepare(local)
-        home.write_env(local, DEMO="True", SECRET_KEY=home.secret(local, "secret_key"))
+        home.write_env(
+            local,
+            DEMO="True",
+            SECRET_KEY=home.secret(local, "secret_key"),
+            NOTE_KEYS_FILE=note_keys.made(local),
+        )
     for key, value in home.read_env(local).items():
         os.environ.setdefault(key, value)
     os.environ.setdefault("LOCAL_DIR", str(local))

@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib.auth.hashers import make_password
 from django.db import models
 
-from backend.accounts import access
+from backend.accounts import access, keys
 from backend.accounts.models import CareTeamMember, Clinic, Membership, PatientCounter, Person, Role, ZoneStay
 from backend.aftercare.models import PatientState
 from backend.common import clock
@@ -101,6 +101,7 @@ def _care_teams(patients: Sequence[Patient], since: datetime) -> None:
 def _lives(patients: Sequence[Patient], now: datetime) -> dict[str, int]:
     by_model: dict[type[models.Model], list[Sequence[Any]]] = {model: [] for model in diary.COLUMNS}
     counters, states = [], []
+    data_keys = keys.make_many(patient_ids=[id_of("person", patient.key) for patient in patients], now=now)
     for patient in patients:
         person = id_of("person", patient.key)
         today = now.astimezone(clock.zone(patient.profile.time_zone)).date()
@@ -110,7 +111,8 @@ def _lives(patients: Sequence[Patient], now: datetime) -> dict[str, int]:
         for number, (model, values) in enumerate(diary.in_order_of_arrival(patient, told), start=1):
             # Sessions are written by the clinic; everything else arrived from the patient's phone.
             heard = values[1] if model in diary.LOGS else heard
-            by_model[model].append((values[0], person, number, values[1], values[1], *values[2:]))
+            row = (values[0], person, number, values[1], values[1], *values[2:])
+            by_model[model].append(diary.sealed(model, row, by=data_keys[person]))
         counters.append((person, number))
         last = told.check_ins[-1] if told.check_ins else None
         states.append((person, heard, last and last.felt_at, last and last.mood))

@@ -6,7 +6,9 @@ from uuid import UUID
 
 from django.db import connections, models
 
+from backend.accounts import keys, notes
 from backend.aftercare.models import ExerciseLog, MoodCheckIn, NutritionLog, PatientState, SleepLog, SubstanceLog
+from backend.common.sealing import Place
 from backend.demo.cast import Patient, id_of
 from backend.demo.life import Life
 from backend.treatment.models import Session, SessionStatus, SideEffect
@@ -24,6 +26,7 @@ COLUMNS: dict[type[models.Model], tuple[str, ...]] = {
     SideEffect: ("kind", "severity", "started_at", "ended_at", "session_id"),
     Session: ("clinic_id", "planned_at", "started_at", "ended_at", "status", "route", "dose_mg", "weight_kg"),
 }  # fmt: skip
+NOTES: dict[type[models.Model], tuple[str, ...]] = {MoodCheckIn: ("note",), SubstanceLog: ("what_helped",)}
 LOGS = (MoodCheckIn, SleepLog, ExerciseLog, NutritionLog, SubstanceLog, SideEffect)
 
 
@@ -61,6 +64,15 @@ def _entries(patient: Patient, told: Life) -> Iterable[tuple[type[models.Model],
         )  # fmt: skip
     for new, e in zip(ids("effect", len(told.effects)), told.effects, strict=True):
         yield SideEffect, (new, e.received_at, e.kind, e.severity, e.started_at, e.ended_at, sessions[e.session])
+
+
+def sealed(model: type[models.Model], row: tuple[Any, ...], *, by: keys.Current) -> tuple[Any, ...]:
+    """The row (ENTRY and COLUMNS) with its notes sealed, as they go into the table."""
+    names, table = (*ENTRY, *COLUMNS[model]), model._meta.db_table
+    return tuple(
+        notes.seal(value, by=by, place=Place(table, row[0], name)) if name in NOTES.get(model, ()) else value
+        for name, value in zip(names, row, strict=True)
+    )
 
 
 def analyse() -> None:

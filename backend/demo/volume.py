@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from functools import cache
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.hashers import make_password
 from django.db import connection, models
 
-from backend.accounts import access
+from backend.accounts import access, keys, notes
 from backend.accounts.models import CareTeamMember, Clinic, Membership, PatientCounter, Person, Role, ZoneStay
 from backend.aftercare.models import MoodCheckIn, PatientState
 from backend.common import clock
+from backend.common.fields import NoteField
+from backend.common.sealing import Place
 from backend.demo import cast, curve, diary, life, removal, rows
 from backend.demo.cast import House, Patient, id_of
 from backend.demo.diary import AlreadyLoaded
@@ -58,7 +61,7 @@ def load(*, check_ins: int, now: datetime, replace: bool = False, progress: Prog
         lives = _lives(check_ins, now)
         shares = list(_shares(check_ins, lives))
         _people(len(shares), now)
-        total = _copy_all(lives, shares, progress)
+        total = _copy_all(lives, shares, now, progress)
         _states(lives, shares)
     diary.analyse()
     return total
@@ -101,11 +104,25 @@ def _told(number: int, now: datetime) -> Told:
 def _line(model: type[models.Model], values: Sequence[Any]) -> str:
     """The values of diary.ENTRY after the patient, those of the kind, and the model's defaults, as COPY's text."""
     given, rest = _fields(model)
-    texts = [rows.as_text(field, value) for field, value in zip(given, values, strict=True)]
-    texts += [rows.as_text(field, field.get_default()) for field in rest]
-    return "\t".join("\\N" if text is None else text.translate(_ESCAPES) for text in texts)
+    texts = [_text(field, value) for field, value in zip(given, values, strict=True)]
+    texts += [_text(field, field.get_default()) for field in rest]
+    return "\t".join(texts)
 
 
+def _text(field: "models.Field[Any, Any]", value: Any) -> str:
+    if isinstance(field, NoteField) and value:
+        return f"{_NOTE}{field.column}{_NOTE}{value}{_NOTE}"  # sealed later, for each patient by itself
+    text = rows.as_text(field, value)
+    return "\\N" if text is None else text.translate(_ESCAPES)
+
+
+def _sealed(line: str, *, table: str, id: str, by: keys.Current) -> str:
+    """The line with its note sealed, as COPY's text; base64 has nothing to escape."""
+    before, column, note, after = line.split(_NOTE)
+    return f"{before}{notes.seal(note, by=by, place=Place(table, UUID(id), column))}{after}"
+
+
+_NOTE = "\x01"
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
@@ -128,11 +145,13 @@ def _shares(check_ins: int, lives: Sequence[Told]) -> Iterator[tuple[int, int]]:
         number += 1
 
 
-def _copy_all(lives: Sequence[Told], shares: Sequence[tuple[int, int]], progress: Progress) -> int:
+def _copy_all(lives: Sequence[Told], shares: Sequence[tuple[int, int]], now: datetime, progress: Progress) -> int:
     def rows_of(model: type[models.Model], told: int, share: int) -> list[str]:
         lines = lives[told].lines[model]
         return lines[-share:] if model is MoodCheckIn else lines
 
+    people = [id_of("person", key_of(number)) for number in range(len(shares))]
+    data_keys = keys.make_many(patient_ids=people, now=now)
     total = sum(len(rows_of(model, *share)) for model in diary.COLUMNS for share in shares)
     done = 0
     progress(done, total)
@@ -144,6 +163,7 @@ def _copy_all(lives: Sequence[Told], shares: Sequence[tuple[int, int]], progress
             cursor.execute(f"ALTER TABLE {model._meta.db_table} NO FORCE ROW LEVEL SECURITY")
         for number, share in enumerate(shares):
             person = id_of("person", key_of(number))
+            key = data_keys[person]
             for model in diary.COLUMNS:
                 if not (lines := rows_of(model, *share)):
                     continue
@@ -151,7 +171,13 @@ def _copy_all(lives: Sequence[Told], shares: Sequence[tuple[int, int]], progress
                 columns = ", ".join(field.column for part in _fields(model) for field in part)
                 sql = f"COPY {model._meta.db_table} (id, {columns}, patient_id) FROM STDIN"
                 # Ids count on from the patient's own start: distinct, the same at each load, and made without hashing.
-                text = "".join(f"{start}{n:012x}\t{line}\t{person}\n" for n, line in enumerate(lines))
+                ids = [f"{start}{n:012x}" for n in range(len(lines))]
+                table = model._meta.db_table
+                lines = [
+                    _sealed(line, table=table, id=id, by=key) if _NOTE in line else line
+                    for id, line in zip(ids, lines, strict=True)
+                ]
+                text = "".join(f"{id}\t{line}\t{person}\n" for id, line in zip(ids, lines, strict=True))
                 with cursor.copy(sql) as copy:
                     copy.write(text)
                 done += len(lines)

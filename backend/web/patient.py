@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.safestring import mark_safe
 
-from backend.accounts import access
+from backend.accounts import access, notes
 from backend.accounts.models import Person
 from backend.aftercare.models import MoodCheckIn
 from backend.common import clock
@@ -117,7 +117,7 @@ class PatientPage(ConsolePage):
         last = (
             MoodCheckIn.objects.filter(patient=patient, deleted_at__isnull=True)
             .order_by("-felt_at")
-            .only("felt_at", "note", *_ANSWERS)
+            .only("felt_at", "note", "patient_id", *_ANSWERS)
             .first()
         )
         coming = panel.coming([patient.id], clinic_id=self.actor.here, reader=self.actor.person, now=self.now).get(
@@ -130,7 +130,7 @@ class PatientPage(ConsolePage):
                 for name in _ANSWERS
                 if last is not None and (value := getattr(last, name)) is not None
             ],
-            "note": last.note if last else "",
+            "note": _note(last) if last else "",
             "answers_when": words.moment(last.felt_at, now=self.now, zone=zone) if last else "",
             "visits": [self._visit(visit) for visit in coming[:4]],
             "sessions_held": row.sessions_held,
@@ -151,6 +151,12 @@ class PatientPage(ConsolePage):
             "what": f"{words.visit(visit.kind)}, {words.dated(local.date())}",
             "detail": ", ".join(fact for fact in facts if fact),
         }
+
+
+def _note(last: MoodCheckIn) -> str:
+    held = {"id": last.id, "patient_id": last.patient_id, "note": last.note}
+    text = notes.opened(MoodCheckIn._meta.db_table, [held], ("note",))[0]["note"]
+    return "There is a note that cannot be read; the server's log says why." if text is None else text
 
 
 def _place(row: Row, everyone: Sequence[Row]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from backend.config import keeper
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_DISPATCH_URL", "REDIS_URL", "EMAIL_URL", "BASE_URL", "PORT")
+NOT_OURS = ("SECRET_KEY", "NOTE_KEYS_FILE", "DEMO", "RATE_LIMITS")
 
 
 USED: set[Path] = set()  # removed after each test: as root a clone's servers may live outside its folder
@@ -21,7 +22,7 @@ USED: set[Path] = set()  # removed after each test: as root a clone's servers ma
 def environment(local: Path, **more: str) -> dict[str, str]:
     """This process's environment without the addresses of its servers, pointed at another `.local/`."""
     USED.add(local)
-    kept = {key: value for key, value in os.environ.items() if key not in (*OWN, "SECRET_KEY", "DEMO", "RATE_LIMITS")}
+    kept = {key: value for key, value in os.environ.items() if key not in (*OWN, *NOT_OURS)}
     return {**kept, "LOCAL_DIR": str(local), **more}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from backend.accounts import masters
 from tests.config import clones
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -15,7 +16,15 @@ READS = re.compile(
     r"""(?:env(?:\.[a-z_]+)?|flag|database|setting|address|os\.environ\.get|os\.environ\.setdefault)\(\s*"([A-Z][A-Z0-9_]+)\""""
 )
 KEY = "uY3-s8Qz_Lr0vTq7Xn2Wc5Ma9Eb4Hd6Kf1Jg"
+FILES = {"NOTE_KEYS_FILE"}  # settings that are a file themselves, not where a secret can be read
 NOT_OURS = {"PATH", "PYTHONTZPATH", "DJANGO_SETTINGS_MODULE", "PROMETHEUS_MULTIPROC_DIR"}
+
+
+def note_keys(folder: Path) -> str:
+    """A file with a master key."""
+    path = folder / "note_keys.json"
+    path.write_text(masters.drawn("test"))
+    return str(path)
 
 
 def read_by_the_program() -> set[str]:
@@ -23,7 +32,7 @@ def read_by_the_program() -> set[str]:
     found: set[str] = set()
     for path in [*(ROOT / "backend").rglob("*.py")]:
         found |= set(READS.findall(path.read_text()))
-    return {key.removesuffix("_FILE") for key in found - NOT_OURS}
+    return {key if key in FILES else key.removesuffix("_FILE") for key in found - NOT_OURS}
 
 
 def described() -> set[str]:
@@ -47,7 +56,7 @@ def test_every_setting_that_is_described_is_read_somewhere() -> None:
 def test_compose_sets_only_what_is_described() -> None:
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     for name in ("web", "worker", "beat", "migrate"):
-        keys = {key.removesuffix("_FILE") for key in services[name]["environment"]}
+        keys = {key if key in FILES else key.removesuffix("_FILE") for key in services[name]["environment"]}
         assert keys <= described()
 
 
@@ -74,10 +83,14 @@ def test_compose_sets_only_what_is_described() -> None:
         ({"TRUSTED_PROXY_COUNT": "-1"}, "TRUSTED_PROXY_COUNT"),
         ({"METRICS_TOKEN": "short"}, "METRICS_TOKEN"),
         ({"REDIS_URL": "redis://redis.example.org:6379/0"}, "REDIS_URL"),
+        ({"NOTE_KEYS_FILE": ""}, "NOTE_KEYS_FILE must name the file of the master keys: docs/keys.md"),
+        ({"NOTE_KEYS_FILE": "/nowhere/keys.json"}, "NOTE_KEYS_FILE /nowhere/keys.json: No such file"),
+        ({"NOTE_KEYS_FILE": "pyproject.toml"}, "NOTE_KEYS_FILE pyproject.toml: must hold"),
     ],
 )
 def test_an_unsafe_value_stops_the_start(tmp_path: Path, wrong: dict[str, str], word: str) -> None:
     safe = dict.fromkeys(clones.OWN[:3], "postgresql://a:b@127.0.0.1:1/c") | {"SECRET_KEY": KEY}
+    safe["NOTE_KEYS_FILE"] = note_keys(tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", "import backend.config.settings"],
         cwd=ROOT,
@@ -93,6 +106,7 @@ def test_an_unsafe_value_stops_the_start(tmp_path: Path, wrong: dict[str, str], 
 def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "key").write_text(KEY + "\n")
     safe = dict.fromkeys(clones.OWN[:3], "postgresql://a:b@127.0.0.1:1/c")
+    safe["NOTE_KEYS_FILE"] = note_keys(tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", "from backend.config import settings; print(settings.SECRET_KEY)"],
         cwd=ROOT,
@@ -121,6 +135,7 @@ def test_the_deployment_check_finds_nothing_and_nothing_is_kept_from_it(tmp_path
 def test_a_browser_takes_our_cookies_from_this_very_host_only(tmp_path: Path) -> None:
     names = "(s.SESSION_COOKIE_NAME, s.CSRF_COOKIE_NAME, s.SESSION_COOKIE_SECURE, s.CSRF_COOKIE_SECURE)"
     safe = dict.fromkeys(clones.OWN[:3], "postgresql://a:b@127.0.0.1:1/c") | {"SECRET_KEY": KEY}
+    safe["NOTE_KEYS_FILE"] = note_keys(tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", f"from backend.config import settings as s; print({names}, s.ALLOWED_HOSTS)"],
         cwd=ROOT,

@@ -1,5 +1,6 @@
 """Who is who, who may see whom, where they live, how they came in."""
 
+from backend.accounts.models.keys import DataKey
 from backend.accounts.models.openings import BreakGlass, Caregiver
 from backend.accounts.models.people import (
     ADMINISTRATORS,
@@ -30,6 +31,7 @@ __all__ = [
     "CareTeamMember",
     "Caregiver",
     "Clinic",
+    "DataKey",
     "Device",
     "Invitation",
     "Membership",

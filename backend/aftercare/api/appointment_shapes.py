@@ -3,6 +3,7 @@
 import uuid
 from typing import Any
 
+from backend.accounts import notes
 from backend.aftercare.models import Appointment, AppointmentKind, AppointmentStatus, Occurrence
 from backend.common import openapi
 
@@ -33,7 +34,12 @@ APPOINTMENT = openapi.named(
             "exdates": {"type": "array", "items": {"type": "string", "format": "date-time"}},
             "place": {"type": "string"},
             "link": {"type": "string"},
-            "note": {"type": "string"},
+            "note": {"type": ["string", "null"]},
+            "unreadable": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "Only where a note cannot be read: its name; the note is null then",
+            },
             "status": {"type": "string", "enum": list(AppointmentStatus.values)},
             "occurrences": {"type": "array", "items": _OCCURRENCE},
             "version": {"type": "integer"},
@@ -45,14 +51,16 @@ APPOINTMENT = openapi.named(
 )
 
 
-def as_json(rows: list[Appointment], *, notes: bool = True) -> list[dict[str, Any]]:
-    """The appointments with their occurrences, two queries for any number of them; caregivers read no notes."""
+def as_json(rows: list[Appointment], *, with_notes: bool = True) -> list[dict[str, Any]]:
+    """The appointments with their occurrences, three queries for any number of them; caregivers read no notes."""
     occurrences: dict[uuid.UUID, list[dict[str, Any]]] = {}
     found = Occurrence.objects.filter(appointment__in=rows).order_by("starts_at", "id")
     for occurrence in found:
         occurrences.setdefault(occurrence.appointment_id, []).append(
             {"id": occurrence.id, "starts_at": occurrence.starts_at, "status": occurrence.status}
         )
+    held = [{"id": row.id, "patient_id": row.patient_id, "note": row.note if with_notes else ""} for row in rows]
+    texts = notes.opened(Appointment._meta.db_table, held, ("note",))
     return [
         {
             "id": row.id,
@@ -67,13 +75,14 @@ def as_json(rows: list[Appointment], *, notes: bool = True) -> list[dict[str, An
             "exdates": row.exdates,
             "place": row.place,
             "link": row.link,
-            "note": row.note if notes else "",
+            "note": text["note"],
             "status": row.status,
             "occurrences": occurrences.get(row.id, []),
             "version": row.version,
             "change_number": row.change_number,
             "received_at": row.received_at,
             "updated_at": row.updated_at,
+            **({notes.UNREADABLE: missing} if (missing := notes.unreadable(text)) else {}),
         }
-        for row in rows
+        for row, text in zip(rows, texts, strict=True)
     ]

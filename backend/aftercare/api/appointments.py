@@ -10,7 +10,7 @@ from msgspec import Meta, field
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from backend.accounts import access, reach
+from backend.accounts import access, notes, reach
 from backend.accounts.door import DoorView
 from backend.accounts.isolation import Share
 from backend.accounts.models import Clinic
@@ -23,7 +23,17 @@ from backend.common.problems import FieldError, Problem
 from backend.reminders import recurrence
 
 READ_ONLY = frozenset(
-    {"status", "occurrences", "version", "change_number", "received_at", "updated_at", "deleted_at", "clinic"}
+    {
+        "status",
+        "occurrences",
+        "version",
+        "change_number",
+        "received_at",
+        "updated_at",
+        "deleted_at",
+        "clinic",
+        "unreadable",
+    }
 )
 _MAX_EXDATES = 500
 _ENDED = openapi.problem("Cancelled, held or missed before, or not begun.")
@@ -81,7 +91,7 @@ class AppointmentView(DoorView):
 
     def shown(self, row: Appointment, *, status: int = 200) -> Response:
         """The appointment with its occurrences."""
-        body = as_json([row], notes=access.reads_notes(self.actor, row.patient_id))[0]
+        body = as_json([row], with_notes=access.reads_notes(self.actor, row.patient_id))[0]
         return Response(body, status=status, headers={"ETag": etags.of(row.version)})
 
 
@@ -113,7 +123,7 @@ class Appointments(AppointmentView):
         rows = Appointment.objects.filter(deleted_at__isnull=True)
         if patient_id is not None or self.actor.is_patient:
             record = access.open_record(self.actor, patient_id or self.actor.person.id, Share.APPOINTMENTS)
-            notes = not record.by_caregiver
+            with_notes = not record.by_caregiver
             rows = rows.filter(patient=record.patient)
             if record.clinic_id is not None:
                 rows = rows.filter(clinic_id=record.clinic_id)
@@ -128,7 +138,7 @@ class Appointments(AppointmentView):
         }
         rows = rows.filter(**{name: value for name, value in wanted.items() if value is not None})
         page = pages.page(rows, request=request, ordering=("-starts_at", "-id"))
-        return Response({**page, "results": as_json(page["results"], notes=notes)})
+        return Response({**page, "results": as_json(page["results"], with_notes=with_notes)})
 
 
 class AppointmentDetail(AppointmentView):
@@ -149,7 +159,10 @@ class AppointmentDetail(AppointmentView):
     )
     def put(self, request: Request, id: uuid.UUID) -> Response:
         """Creates or changes; reminders follow. The same request twice is the same as once."""
-        body = bodies.read(request, AppointmentBody, ignored=READ_ONLY)
+        data = bodies.decoded(request)
+        if isinstance(data, dict):
+            notes.refuse_to_lose(data, given={name: value for name, value in data.items() if value is not None})
+        body = bodies.convert(data, AppointmentBody, ignored=READ_ONLY)
         if body.id not in {None, id}:
             raise problems.invalid(FieldError("/id", "mismatch", "The id in the body must equal the one in the path."))
         record = access.open_record(self.actor, body.patient)

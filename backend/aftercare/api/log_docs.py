@@ -21,6 +21,11 @@ _SERVER_FIELDS = {
     "updated_at": {"type": "string", "format": "date-time"},
     "source": {"type": "string", "enum": ["patient", "staff", "import"]},
     "skew_ms": {"type": ["integer", "null"], "description": "received_at - sent_at, in milliseconds"},
+    "unreadable": {
+        "type": "array",
+        "items": {"type": "string"},
+        "description": "Only where a note cannot be read: its name; the note is null then",
+    },
 }
 
 openapi.IF_MATCH = OpenApiParameter(

@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from backend.accounts import access, reach
+from backend.accounts import access, notes, reach
 from backend.accounts.door import DoorView
-from backend.aftercare import kinds, logs
+from backend.aftercare import kinds, logs, rows
 from backend.aftercare.entries import READ_ONLY, Entry
 from backend.aftercare.kinds import Kind
-from backend.aftercare.logs import Candidate, Verdict
+from backend.aftercare.logs import Verdict
+from backend.aftercare.rows import Candidate
 from backend.common import bodies, etags, pages, problems, queries
 from backend.common.problems import FieldError, Problem
 
@@ -26,6 +27,8 @@ class KindView(DoorView):
 
     def entry(self, data: Any) -> Entry:
         """The body as an entry. Raises a 400 problem that names every faulty field."""
+        if isinstance(data, dict):
+            notes.refuse_to_lose(data, given={name: value for name, value in data.items() if value is not None})
         body = bodies.convert(data, self.kind.shape, ignored=READ_ONLY)
         if faults := body.faults_at(now=self.now):
             raise problems.invalid(*faults)
@@ -75,12 +78,15 @@ class LogList(KindView):
         )
         record = access.open_record(self.actor, self._patient_id(request), self.kind.share)
         columns = kinds.row_fields(self.kind)
-        rows = self.kind.model._default_manager.filter(patient_id=record.patient.id, deleted_at__isnull=True)
-        rows = rows.filter(**self._filters(request)).values(*columns)
+        found = self.kind.model._default_manager.filter(patient_id=record.patient.id, deleted_at__isnull=True)
+        found = found.filter(**self._filters(request)).values(*columns)
         time = f"-{self.kind.own_time}"
-        page = pages.page(rows, request=request, ordering=(time, "-id"))
-        shown = kinds.without_notes if record.by_caregiver else kinds.as_json
-        return Response({**page, "results": [shown(self.kind, row) for row in page["results"]]})
+        page = pages.page(found, request=request, ordering=(time, "-id"))
+        if record.by_caregiver:
+            shown = [kinds.without_notes(self.kind, row) for row in page["results"]]
+        else:
+            shown = kinds.all_as_json(self.kind, page["results"])
+        return Response({**page, "results": shown})
 
     def post(self, request: Request) -> Response:
         """Stores one entry; with an `id` in the body it is the same as PUT."""
@@ -140,7 +146,9 @@ class LogDetail(KindView):
         if not isinstance(data, dict):
             raise problems.invalid(FieldError("", "invalid_type", "The body must be a JSON object."))
         row = self._find(id)
-        whole = {column.name: kinds.as_json(self.kind, row)[column.name] for column in self.kind.content}
+        shown = kinds.as_json(self.kind, row)
+        notes.refuse_to_lose(shown, given=data)
+        whole = {column.name: shown[column.name] for column in self.kind.content}
         merged = {name: value for name, value in (whole | data).items() if value is not None}
         entry = self.entry(bodies.plain(merged))
         if entry.id not in {None, id}:
@@ -157,14 +165,14 @@ class LogDetail(KindView):
         assert verdict.row is not None  # noqa: S101
         return Response(status=204, headers={"ETag": etags.of(verdict.row["version"])})
 
-    def _find(self, id: uuid.UUID) -> logs.Row:
+    def _find(self, id: uuid.UUID) -> rows.Row:
         mine = [self.actor.person.id] if self.actor.is_patient else []
-        if mine and (row := logs.find(kind=self.kind, patient_ids=mine, id=id)):
+        if mine and (row := rows.find(kind=self.kind, patient_ids=mine, id=id)):
             if row["deleted_at"] is not None:
                 raise gone(row)
             return row
         theirs = access.open_to(self.actor, self.kind.share).values_list("id", flat=True)
-        found = logs.find(kind=self.kind, patient_ids=theirs, id=id)
+        found = rows.find(kind=self.kind, patient_ids=theirs, id=id)
         if found is None or found["deleted_at"] is not None:
             raise problems.not_found()
         return found
@@ -173,7 +181,7 @@ class LogDetail(KindView):
         base = etags.if_match(request)
         if base != etags.ANY:
             return base
-        row = logs.find(kind=self.kind, patient_ids=[self.actor.person.id], id=id)
+        row = rows.find(kind=self.kind, patient_ids=[self.actor.person.id], id=id)
         return int(row["version"]) if row else 0
 
 
@@ -239,7 +247,7 @@ class LogBatch(KindView):
         return result
 
 
-def gone(row: logs.Row) -> Problem:
+def gone(row: rows.Row) -> Problem:
     """410: deleted, and how to bring it back."""
     return Problem(
         status=410,

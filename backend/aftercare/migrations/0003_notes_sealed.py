@@ -1,0 +1,19 @@
+"""Notes of logs and appointments, and of their history, are sealed, and no plain text can stand there again."""
+
+from django.db import migrations
+
+from backend.accounts.first_sealing import seal_and_hold
+
+
+class Migration(migrations.Migration):
+    atomic = False  # a batch a transaction, so that writers never wait for long
+    dependencies = [("aftercare", "0002_isolation"), ("accounts", "0008_data_keys")]
+
+    operations = [
+        *seal_and_hold("aftercare_moodcheckin", "note"),
+        *seal_and_hold("aftercare_sleeplog", "note"),
+        *seal_and_hold("aftercare_exerciselog", "note"),
+        *seal_and_hold("aftercare_nutritionlog", "note"),
+        *seal_and_hold("aftercare_substancelog", "what_helped", "note"),
+        *seal_and_hold("aftercare_appointment", "note"),
+    ]
