@@ -16,13 +16,13 @@ from backend.common.sealing import Place
 BATCH = 500
 
 
-def seal_and_hold(table: str, *columns: str) -> list[Any]:
+def seal_and_hold(table: str, *columns: str, patient: str = "patient_id", history: bool = True) -> list[Any]:
     """The operations of a migration (`atomic = False`): seal what is plain, in the history too, and allow nothing else.
 
     For a live table: batches of 500 rows, the constraint NOT VALID before the second pass (what an old process wrote in
     between), then validated without a lock that writers feel.
     """
-    pairs = [(f"{table}{kept}", column) for kept in ("", "event") for column in columns]
+    pairs = [(f"{table}{kept}", column) for kept in (("", "event") if history else ("",)) for column in columns]
     hold, check, release = [], [], []
     for held, column in pairs:
         name = f"{held.partition('_')[2]}_{column}_sealed"
@@ -33,7 +33,7 @@ def seal_and_hold(table: str, *columns: str) -> list[Any]:
 
     def seal(_apps: Apps, _editor: BaseDatabaseSchemaEditor) -> None:
         for held, column in pairs:
-            seal_plain(held, column=column, origin=table)
+            seal_plain(held, column=column, origin=table, patient=patient)
 
     return [
         migrations.RunPython(seal, migrations.RunPython.noop),
@@ -43,28 +43,28 @@ def seal_and_hold(table: str, *columns: str) -> list[Any]:
     ]
 
 
-def seal_plain(table: str, *, column: str, origin: str) -> int:
+def seal_plain(table: str, *, column: str, origin: str, patient: str = "patient_id") -> int:
     """Seals what stands plain in a column; how many notes. As the owner, one transaction for each batch."""
     key, kind, after = ("id", "uuid", str(uuid.UUID(int=0))) if table == origin else ("pgh_id", "bigint", "0")
     sealed = 0
     while True:
         with access.maintaining("seal notes"), connection.cursor() as cursor:
             cursor.execute(
-                f"SELECT {key}, id, patient_id, {column} FROM {table} WHERE {key} > %s::{kind} "  # noqa: S608
+                f"SELECT {key}, id, {patient}, {column} FROM {table} WHERE {key} > %s::{kind} "  # noqa: S608
                 f"AND {column} <> '' AND {column} !~ %s ORDER BY {key} LIMIT %s",
                 [after, f"^{sealing.FORM}$", BATCH],
             )
             if not (rows := cursor.fetchall()):
                 return sealed
             after = str(rows[-1][0])
-            patients = {patient: _key(patient) for patient in sorted({row[2] for row in rows})}
+            data_keys = {who: _key(who) for who in sorted({row[2] for row in rows})}
             fresh = [
                 {
                     "key": str(at),
                     "was": was,
-                    "note": notes.seal(was, by=patients[patient], place=Place(origin, id, column)),
+                    "note": notes.seal(was, by=data_keys[who], place=Place(origin, id, column)),
                 }
-                for at, id, patient, was in rows
+                for at, id, who, was in rows
             ]
             with pgtrigger.ignore():
                 cursor.execute(

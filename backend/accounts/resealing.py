@@ -37,6 +37,7 @@ class Column:
     table: str
     origin: str
     key: str
+    patient: str
     name: str
 
 
@@ -57,7 +58,14 @@ def columns() -> Iterator[Column]:
         if model._meta.managed and not model._meta.proxy:
             for column in model._meta.concrete_fields:
                 if isinstance(column, NoteField):
-                    yield Column(model._meta.db_table, origin, "pgh_id" if tracked else "id", str(column.column))
+                    names = {field.column for field in model._meta.concrete_fields}
+                    yield Column(
+                        model._meta.db_table,
+                        origin,
+                        "pgh_id" if tracked else "id",
+                        "patient_id" if "patient_id" in names else "person_id",
+                        str(column.column),
+                    )
 
 
 def rotate(*, progress: Progress = lambda done, total: None) -> Tally:
@@ -194,7 +202,7 @@ def _sealed_by_others(column: Column, patient_id: uuid.UUID, generation: int) ->
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT {column.key}, id, {column.name} FROM {column.table} "  # noqa: S608 - names of our own models
-            f"WHERE patient_id = %s AND {column.name} <> '' AND {column.name} NOT LIKE %s",
+            f"WHERE {column.patient} = %s AND {column.name} <> '' AND {column.name} NOT LIKE %s",
             [patient_id, f"{sealing.SEALED}{generation}.%"],
         )
         return list(cursor.fetchall())

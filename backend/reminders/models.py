@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import Q
 
 from backend.accounts.models import Clinic, Person
+from backend.common.fields import NoteField
 from backend.reminders.codes import (
     OPEN,
     WITHDRAWN,
@@ -63,7 +64,7 @@ class Rule(models.Model):
     purpose = models.CharField(max_length=16, choices=Purpose)
     about_type = models.CharField(max_length=32, blank=True, default="")
     about_id = models.UUIDField(null=True, blank=True)
-    title = models.CharField(max_length=200, blank=True, default="")
+    title = NoteField(help_text="What patients write for themselves.")
     rrule = models.CharField(max_length=4000, null=True, blank=True)  # noqa: DJ001  (empty is no rule; NULL is another kind)
     start_local = WallTimeField(null=True, blank=True)
     anchor_at = models.DateTimeField(null=True, blank=True)

@@ -14,7 +14,7 @@ from django.db import IntegrityError, connection
 from backend.accounts import counters
 from backend.accounts.models import Person
 from backend.common import clock
-from backend.reminders import ledger, recurrence, schedule
+from backend.reminders import ledger, recurrence, schedule, titles
 from backend.reminders.models import OPEN, Purpose, Reason, Reminder, Rule, Status
 from backend.reminders.recurrence import RuleError
 
@@ -104,19 +104,20 @@ def set_rule(
         "start_local": start,
         "time_zone": zone_name,
         "follows_person": zone_name == person.time_zone,
-        "title": title,
         "clinic_id": clinic_id,
         "about_type": about.type if about else "",
         "about_id": about.id if about else None,
         "window_minutes": window_minutes or Purpose(purpose).facts.window,
         "ended_at": None,
     }
-    if known is not None and all(getattr(known, name) == value for name, value in wanted.items()):
+    same = known is not None and all(getattr(known, name) == value for name, value in wanted.items())
+    if known is not None and same and titles.says(known, title):
         return known, False
     rule = known or Rule(id=id or uuid.uuid4(), person=person, created_at=now, version=0)
     for name, value in wanted.items():
         setattr(rule, name, value)
     _copy_person(rule, person)
+    titles.write(rule, title, now=now)
     _settled(rule, settled_until_at)
     slot = ledger.next_free(rule, after=now)
     if slot is None:
@@ -138,7 +139,6 @@ def set_anchor(
     now: datetime,
     offsets: Iterable[Offset] = (DAY_BEFORE, TWO_HOURS_BEFORE),
     clinic_id: uuid.UUID | None = None,
-    title: str = "",
     window_minutes: int | None = None,
 ) -> Rule:
     """Plans the reminders around an anchor, such as an appointment's start; moving it moves what was not yet sent.
@@ -159,7 +159,6 @@ def set_anchor(
         "anchor_at": anchor_at,
         "offsets": [dict(offset) for offset in offsets],
         "time_zone": person.time_zone,
-        "title": title,
         "clinic_id": clinic_id,
         "window_minutes": window_minutes or Purpose(purpose).facts.window,
         "ended_at": None,

@@ -7,6 +7,7 @@ from typing import Any
 
 from backend.accounts.models import Person, SexAtBirth
 from backend.common import openapi
+from backend.reminders import titles
 from backend.reminders.models import (
     Channel,
     Delivery,
@@ -62,7 +63,7 @@ RULE = openapi.named(
     "ReminderRule",
     _object(
         id=_ID,
-        title=_TEXT,
+        title={"type": ["string", "null"], "description": "null where it cannot be read"},
         purpose={"type": "string", "enum": [Purpose.OWN, Purpose.CHECK_IN]},
         rrule=_TEXT,
         start={**_TEXT, "description": "Local time in the rule's zone", "examples": ["2026-11-24T21:00:00"]},
@@ -112,13 +113,14 @@ def reminders_as_json(rows: Sequence[Reminder], *, reader_id: uuid.UUID) -> list
         deliveries.setdefault(each.reminder_id, []).append(
             {"channel": each.channel, "status": each.status, "at": each.changed_at}
         )
+    theirs = titles.opened(row.rule for row in rows if row.person_id == reader_id)
     return [
         {
             "id": row.id,
             "patient": row.person_id,
             "purpose": row.purpose,
             "about": {"type": row.about_type or "reminder_rule", "id": row.about_id or row.rule_id},
-            "title": row.rule.title if row.person_id == reader_id else None,
+            "title": theirs.get(row.rule_id),
             "due_at": row.due_at,
             "send_at": row.send_at,
             "status": row.status,
@@ -134,10 +136,11 @@ def rules_as_json(rows: Sequence[Rule]) -> list[dict[str, Any]]:
     """Series with the instant of their next reminder."""
     planned = Reminder.objects.filter(rule__in=rows, status=Status.PLANNED)
     following: dict[uuid.UUID, datetime] = dict(planned.order_by("-due_at").values_list("rule_id", "due_at"))
+    texts = titles.opened(rows)
     return [
         {
             "id": row.id,
-            "title": row.title,
+            "title": texts[row.id],
             "purpose": row.purpose,
             "rrule": row.rrule,
             "start": row.start_local.isoformat() if row.start_local else None,

@@ -71,8 +71,18 @@ def test_no_note_stands_anywhere_in_plain_text_not_in_the_history_nor_in_redis(c
     visit = f"appointments/{uuid.uuid4()}"
     for note in (CANARY, f"{CANARY} second"):
         assert doctor.send("PUT", visit, _appointment(cast, note=note)).json()["note"] == note
+    own = {"title": CANARY, "rrule": "FREQ=DAILY", "start": "2099-01-05T21:00:00", "time_zone": "Asia/Kolkata"}
+    rule = f"reminder-rules/{uuid.uuid4()}"
+    assert phone.send("PUT", rule, own).json()["title"] == CANARY
+    assert phone.send("PUT", rule, own).status_code == 200
+    assert [row["title"] for row in phone.send("GET", "reminders").json()["results"]].count(CANARY) == 1
     filled = _every_text_in_the_database()
-    assert {"aftercare_appointment", "aftercare_appointmentevent", "aftercare_moodcheckinevent"} <= filled.keys()
+    assert {
+        "reminders_rule",
+        "aftercare_appointment",
+        "aftercare_appointmentevent",
+        "aftercare_moodcheckinevent",
+    } <= filled.keys()
     found = [(table, text) for table, texts in filled.items() for text in texts if "canary" in text.lower()]
     assert found == []
     line = redis.Redis.from_url(settings.REDIS_URL)
