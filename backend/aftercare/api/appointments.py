@@ -119,7 +119,7 @@ class Appointments(AppointmentView):
         queries.refuse_unknown(
             request, {"patient", "since", "until", "kind", "status", "changed_after", "limit", "cursor"}
         )
-        patient_id, notes = queries.identifier(request, "patient"), self.actor.is_clinician
+        patient_id, with_notes = queries.identifier(request, "patient"), self.actor.is_clinician
         rows = Appointment.objects.filter(deleted_at__isnull=True)
         if patient_id is not None or self.actor.is_patient:
             record = access.open_record(self.actor, patient_id or self.actor.person.id, Share.APPOINTMENTS)

@@ -8,7 +8,7 @@ from backend.common.fields import NoteField
 
 class Migration(migrations.Migration):
     atomic = False  # a batch a transaction, so that writers never wait for long
-    dependencies = [("reminders", "0003_isolation"), ("accounts", "0006_data_keys")]
+    dependencies = [("reminders", "0003_isolation"), ("accounts", "0009_data_keys")]
 
     operations = [
         migrations.AlterField(  # varchar to text rewrites nothing

@@ -12,7 +12,7 @@ from backend.accounts.isolation import MACHINE, of_patient, protect
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0007_emergency_access'),
+        ('accounts', '0008_signing_out_who_left'),
     ]
 
     operations = [
