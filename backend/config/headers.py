@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 
+from csp.middleware import CSPMiddleware
+from csp.utils import build_policy
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 # For CONTENT_SECURITY_POLICY: everything from this site and nothing inline. A view that needs more says so itself
 # (django-csp); docs/threat-model.md names each.
@@ -49,12 +51,22 @@ STRICT = {
 }
 
 
+class OwnPolicies(CSPMiddleware):
+    """Middleware: the policy of content of a view that needs more than the rest; of all others it costs nothing."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """The answer, with the view's own policy where it has one."""
+        if any(f"_csp_{way}" in response.__dict__ for way in ("config", "update", "replace", "exempt")):
+            return super().process_response(request, response)
+        return response
+
+
 class StrictHeaders:
     """Middleware, the outermost: what an answer does not say itself is the strictest."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
-        self.headers = dict(STRICT)
+        self.headers = {**STRICT, "Content-Security-Policy": build_policy()}  # the same for nearly all, so made once
         if settings.SECURE_HSTS_SECONDS:
             # Said over http as well, where browsers ignore it: a proxy in front may speak https for us.
             self.headers["Strict-Transport-Security"] = (

@@ -79,7 +79,7 @@ MIDDLEWARE = [
     # The first three see every answer, also those of the gate, of WhiteNoise and of a redirect to https.
     "backend.config.metrics.RequestMetrics",
     "backend.config.headers.StrictHeaders",
-    "csp.middleware.CSPMiddleware",
+    "backend.config.headers.OwnPolicies",
     "backend.common.http.RequestGate",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
