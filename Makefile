@@ -6,7 +6,7 @@ PYTEST ?=
 N ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test torture lint audit format openapi roles bench bench-ingest bench-trend bench-protections demo-load clean lock dev python
+.PHONY: help run test torture lint audit format openapi roles bench bench-ingest bench-trend bench-protections demo-load backup restore clean lock dev python
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,12 @@ bench-protections: dev  ## what isolation, history, audit and chain cost, each a
 
 demo-load: dev  ## a demo clinic of N check-ins (N=10000000 takes a few minutes)
 	@$(EXEC) python backend/manage.py demo_load --check-ins $(N)
+
+backup: python  ## a sealed backup into BACKUP_DIR, or TARGET=folder (docs/backup.md)
+	@$(BOOT) exec -- python backend/manage.py backup $(if $(TARGET),--target "$(TARGET)")
+
+restore: python  ## bring BACKUP=name (or latest) back; alone it lists them; CHECK=1 only reads, FORGET=1 drops what was replaced
+	@$(BOOT) exec -- python backend/manage.py restore $(BACKUP) $(if $(TARGET),--target "$(TARGET)") $(if $(CHECK),--check) $(if $(FORGET),--forget-previous)
 
 clean: python  ## remove the demo's data, its servers and all caches; .venv stays
 	@$(BOOT) clean

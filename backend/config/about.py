@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from backend.common import clock
+from backend.config import opening
 from backend.reminders import watch
 
 MINIMUM_APP_VERSION = "1.0.0"
@@ -51,9 +52,10 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def readyz(request: HttpRequest) -> HttpResponse:
-    """200 when requests can be served; 503 only without the database or with migrations that were not applied.
+    """200 when requests can be served; 503 only without the database, with migrations that were not applied, or closed.
 
-    Broker, worker, beat and backlog are told in the body: `status` is `ok` when all of them are well, else `degraded`.
+    Closed is a restored database on which the erasures were not replayed yet. Broker, worker, beat, backlog and
+    the age of the last backup are told in the body: `status` is `ok` when all of them are well, else `degraded`.
     """
     report: dict[str, Any] = {"status": "ok"}
     report["database"] = _told(_database)
@@ -61,6 +63,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
         report["status"] = "unavailable"
         return JsonResponse(report, status=503)
     report["broker"] = _told(_broker)
+    report["backup"] = opening.last_backup(now=clock.now())
     report.update(watch.readiness(now=clock.now()))
     if report["broker"] != "ok" or not all(report[part]["well"] for part in ("worker", "beat")):
         report["status"] = "degraded"
@@ -87,7 +90,7 @@ def _database() -> str:
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             return "migrations missing"
         _migrated = True
-    return "ok"
+    return opening.CLOSED if opening.is_closed() else "ok"
 
 
 def _broker() -> str:

@@ -65,6 +65,7 @@ PROBLEMS = (
     ("unsupported_media_type", "Send JSON with Content-Type: application/json."),
     ("too_many_requests", "Wait for as many seconds as Retry-After says; 20 a second and 600 a minute are let in."),
     ("try_again", "Two changes met; nothing was stored. Send the same again."),
+    ("restoring", "A backup is being brought back; nothing was stored. Send the same again in half a minute."),
     ("database_away", "The database is away for a moment; nothing was stored. Send the same again."),
     ("server_error", "That was our fault; nothing was stored."),
 )

@@ -84,7 +84,10 @@ def worker() -> None:
     from celery.exceptions import SecurityWarning
     from celery.signals import worker_ready
 
+    from backend.config import opening
     from backend.config.celery import app
+
+    opening.wait_until_open()
 
     warnings.simplefilter("ignore", SecurityWarning)  # `make run` as root is told so by its own documentation
     worker_ready.connect(lambda **_: first_heartbeat("worker"), weak=False)
@@ -106,7 +109,10 @@ def beat() -> None:
     """Celery beat with the database's schedule, and the sweep that needs no broker in the same process."""
     from celery.signals import beat_init
 
+    from backend.config import opening
     from backend.config.celery import app
+
+    opening.wait_until_open()
 
     beat_init.connect(lambda **_: first_heartbeat("beat"), weak=False)
     app.Beat(loglevel="WARNING", quiet=True).run()

@@ -16,6 +16,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+JOBS = {"migrate", "backup", "restore"}
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 
@@ -27,7 +28,7 @@ def test_the_file_follows_the_compose_specification() -> None:
 
 
 def test_the_whole_system_is_there() -> None:
-    assert set(SERVICES) == {"proxy", "web", "worker", "beat", "migrate", "postgres", "redis"}
+    assert set(SERVICES) == {"proxy", "web", "worker", "beat", "migrate", "backup", "restore", "postgres", "redis"}
     version = re.fullmatch(r"postgres:(\d+)-.*", SERVICES["postgres"]["image"])
     assert version is not None
     assert int(version[1]) >= 17
@@ -43,7 +44,7 @@ def test_no_service_is_root_or_writes_to_its_image(name: str) -> None:
     assert "/tmp" in service["tmpfs"]  # noqa: S108
 
 
-@pytest.mark.parametrize("name", sorted(set(SERVICES) - {"migrate"}))
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - JOBS))
 def test_every_service_that_stays_says_how_it_is(name: str) -> None:
     assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
     assert SERVICES[name]["restart"] == "unless-stopped"
@@ -77,8 +78,23 @@ def test_nothing_serves_before_the_one_migration_job_has_ended_well() -> None:
 
 
 def test_what_must_last_is_on_named_volumes() -> None:
-    assert set(COMPOSE["volumes"]) == {"database", "proxy-data", "proxy-config"}
+    assert set(COMPOSE["volumes"]) == {"database", "backups", "proxy-data", "proxy-config"}
     assert SERVICES["postgres"]["volumes"] == ["database:/var/lib/postgresql"]
+
+
+def test_backups_lie_apart_from_every_key_and_run_only_when_asked() -> None:
+    for name in ("backup", "restore"):
+        service = SERVICES[name]
+        assert service["profiles"] == ["backup"]
+        assert service["restart"] == "no"
+        assert service["volumes"] == ["${BACKUPS:-backups}:/backups"]
+        assert service["environment"]["BACKUP_DIR"] == "/backups"
+        assert service["networks"] == ["inside"]
+    assert "database_admin_url" not in SERVICES["backup"]["secrets"], "only a restore makes databases"
+    for name in ("web", "worker", "beat"):
+        assert "backup_key" not in SERVICES[name]["secrets"]
+        assert "backups" not in str(SERVICES[name].get("volumes", ""))
+    assert "--owner 10001 --group 10001 --mode 0700 /backups" in DOCKERFILE
 
 
 def test_the_secrets_script_writes_each_secret_once_for_the_right_role(tmp_path: Path) -> None:
