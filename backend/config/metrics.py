@@ -18,6 +18,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from backend.common import clock
 from backend.common.client_address import is_loopback
+from backend.config import opening
 from backend.reminders import watch
 
 # Seconds; a check-in takes a few thousandths, and a second is what somebody notices.
@@ -70,7 +71,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 class _Machinery:
-    """What `/readyz` tells, as gauges: the parts' heartbeats and the backlog of reminders."""
+    """What `/readyz` tells, as gauges: the parts' heartbeats, the backlog of reminders, the age of the last backup."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         told = watch.readiness(now=clock.now())
@@ -85,3 +86,9 @@ class _Machinery:
         for name, words in _BACKLOG:
             if name in backlog:
                 yield GaugeMetricFamily(f"afterglow_reminders_{name}", words, value=float(backlog[name] or 0))
+        if (at := opening.backed_up_at()) is not None:
+            words, seconds = (
+                "Since the last good backup; absent where there was none.",
+                (clock.now() - at).total_seconds(),
+            )
+            yield GaugeMetricFamily("afterglow_backup_age_seconds", words, value=seconds)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import structlog
@@ -147,12 +147,18 @@ def _erasure() -> ModuleType | None:
     return importlib.import_module(ERASURE) if importlib.util.find_spec(ERASURE) is not None else None
 
 
-def last_backup(*, now: datetime) -> dict[str, Any]:
-    """When the last good backup was made and how many hours ago; both null where none was."""
+def backed_up_at() -> datetime | None:
+    """When the last good backup was made, as the database knows; None where there was none."""
     try:
         with connections["default"].cursor() as cursor:
             cursor.execute("SELECT max(made_at) FROM config_backup")
             (at,) = cursor.fetchone()
     except DatabaseError:
-        at = None
+        return None
+    return cast("datetime | None", at)
+
+
+def last_backup(*, now: datetime) -> dict[str, Any]:
+    """When the last good backup was made and how many hours ago, for `/readyz`; both null where there was none."""
+    at = backed_up_at()
     return {"made_at": at, "age_hours": round((now - at).total_seconds() / 3600, 1) if at else None}

@@ -1,6 +1,7 @@
 """Backups: whole, sealed, apart from every key, and brought back to the last byte beside what runs."""
 
 import os
+import re
 import resource
 import secrets
 import signal
@@ -394,6 +395,9 @@ def test_readiness_tells_the_age_of_the_last_good_backup(vault: Vault, cast: Cas
     told = client.get("/readyz").json()["backup"]
     assert told["made_at"] is not None
     assert told["age_hours"] < 1
+    figure = re.search(r"^afterglow_backup_age_seconds ([0-9.e+-]+)$", client.get("/metrics").content.decode(), re.M)
+    assert figure is not None
+    assert 0 < float(figure[1]) < 3600
 
 
 @pytest.mark.torture
