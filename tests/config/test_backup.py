@@ -21,6 +21,7 @@ from backend.config.backups.sealing import Refused
 from tests.cast import Cast
 from tests.config.backing import NOW, Vault, execute
 
+TOLD = {"accounts_auditevent", "accounts_auditlink", "accounts_auditpending"}
 NOTES = ("plain words", "tab\tand\nline\r\nend", "\\. \\N \\\\", "'; DROP TABLE accounts_person; --", "ನೆನಪು 🌙")
 
 
@@ -68,7 +69,8 @@ def test_a_backup_comes_back_to_the_last_byte_with_all_that_came_after_it_gone(
     after = vault.contents()
     assert after.pop("accounts_session") != before.pop("accounts_session")
     changed = {name for name in before if before[name] != after[name]}
-    assert changed <= {"accounts_auditevent", "accounts_auditlink", "accounts_auditpending"}, "the end of all sessions"
+    assert changed <= TOLD | {"config_backup"}, "the end of all sessions is told"
+    assert after["config_backup"][0] == 1
     assert done.kept_as in vault.databases()
     assert patient.send("get", f"mood-check-ins/{kept[1]}").status_code == 401, "a token of before works no more"
     patient = cast.client(cast.patient)
@@ -427,7 +429,7 @@ def _drill(vault: Vault, check_ins: int, capsys: pytest.CaptureFixture[str], *, 
     after = vault.contents()
     assert before["aftercare_moodcheckin"][0] == check_ins
     changed = {name for name in before if before[name] != after[name]}
-    assert changed <= {"accounts_session", "accounts_auditevent", "accounts_auditlink", "accounts_auditpending"}
+    assert changed <= TOLD | {"accounts_session", "config_backup"}
     assert backed_up + brought_back < seconds
     cache.clear()
     with capsys.disabled():

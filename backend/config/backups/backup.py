@@ -107,10 +107,11 @@ def heads(connection: Connection) -> dict[str, str]:
 
 
 def remember(*, address: str, taken: Manifest) -> None:
-    """Note in the database that the backup was made, for readiness and metrics."""
+    """Note in the database that the backup was made, for readiness and metrics; twice is the same as once."""
     with tables.connect(address, purpose=PURPOSE) as connection:
         connection.execute(
-            "INSERT INTO config_backup (name, made_at, row_count, byte_count) VALUES (%s, %s, %s, %s)",
+            "INSERT INTO config_backup (name, made_at, row_count, byte_count) VALUES (%s, %s, %s, %s) "
+            "ON CONFLICT DO NOTHING",
             [taken.name, taken.created_at, taken.rows, taken.size],
         )
 

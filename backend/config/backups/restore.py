@@ -18,7 +18,7 @@ from django.db import connections
 from psycopg import conninfo
 
 from backend.config import opening, setup
-from backend.config.backups import filling, places, swap, tables, verify
+from backend.config.backups import backup, filling, places, swap, tables, verify
 from backend.config.backups.filling import Say
 from backend.config.backups.manifest import Manifest
 from backend.config.backups.sealing import Refused
@@ -85,6 +85,7 @@ def _fill(address: str, folder: Path, held: Manifest, *, key: bytes, now: dateti
     connections["owner"].close()
     _verify_chain(held, now=now, say=say)
     _end_sessions(address)
+    backup.remember(address=address, taken=held)
 
 
 def _verify_chain(held: Manifest, *, now: datetime, say: Say) -> None:
