@@ -15,7 +15,7 @@ from django.core.management import call_command
 from django.db import connections
 
 from backend.common import clock
-from backend.config import setup
+from backend.config import home, setup
 from backend.config.backups import configured, manifest, places, verify
 from backend.config.backups.sealing import Refused
 from tests.cast import Cast
@@ -116,6 +116,22 @@ def test_what_is_sealed_shows_nothing(vault: Vault, kept: list[uuid.UUID]) -> No
     for words in (b"plain words", b"patient@example.org", str(kept[0]).encode(), vault.key, vault.key.hex().encode()):
         assert words not in everything
     assert all(path.stat().st_mode & 0o077 == 0 for path in [vault.target / taken.name])
+
+
+def test_no_key_of_the_installation_is_in_a_backup_even_for_who_can_open_it(
+    vault: Vault, kept: list[uuid.UUID]
+) -> None:
+    taken = vault.take()
+    inside = b"".join(
+        piece
+        for table in taken.tables
+        for piece in verify.plain(vault.target / taken.name, taken, table, key=vault.key)
+    )
+    assert b"patient@example.org" in inside
+    assert b"plain words" not in inside, "notes are sealed once more, by keys that are elsewhere"
+    words = {word for path in configured.key_files(home.local_dir()) for word in places.KEY.findall(path.read_bytes())}
+    assert len(words) > 3
+    assert not [path for path in words if path in inside]
 
 
 def test_a_table_that_hides_rows_from_the_backup_is_refused(vault: Vault, cast: Cast) -> None:

@@ -1,6 +1,7 @@
 """Where the operator wants backups, with which key, of which database: the settings of `backup` and `restore`."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from backend.config import cluster, embedded, home, keeper, roles
 from backend.config.backups import places, sealing
 from backend.config.backups.sealing import Refused
 
-NO_SECRETS = {"ERASURES_FILE"}
+SECRET = re.compile(r"(KEYS?|SECRET|TOKEN|PASSWORD|URL)_FILE")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,7 @@ def _drawn(local: Path) -> str:
 def key_files(local: Path) -> Iterator[Path]:
     """Every file that holds a secret: those that `NAME_FILE` settings name, and all of `.local/secrets`."""
     for name, value in os.environ.items():
-        if name.endswith("_FILE") and name not in NO_SECRETS and value:
+        if SECRET.search(name) and Path(value).is_file():
             yield Path(value)
     if (local / "secrets").is_dir():
         yield from (local / "secrets").iterdir()
