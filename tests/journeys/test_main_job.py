@@ -114,4 +114,5 @@ def test_a_psychiatrist_reads_the_trend_and_the_outsider_does_not(stack: Stack, 
     assert phone.send("GET", "me/trend").json()["days"] == trend["days"]
     for stranger in (cast.outsider, cast.other_patient):
         assert Phone(stack, stranger.email).send("GET", f"patients/{cast.patient.id}/trend").status_code == 404
-    assert doctor.send("GET", f"patients/{cast.unassigned_patient.id}/trend").status_code == 404
+    closed = doctor.send("GET", f"patients/{cast.unassigned_patient.id}/trend")
+    assert (closed.status_code, closed.json()["code"]) == (403, "break_glass_required")
