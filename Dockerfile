@@ -19,7 +19,7 @@ RUN /opt/venv/bin/python -m backend.accounts.masters build > /tmp/note_keys.json
 
 FROM python:3.11-slim-bookworm
 RUN groupadd --gid 10001 afterglow && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin afterglow \
-    && install --directory --owner 10001 --group 10001 --mode 0700 /backups
+    && install --directory --owner 10001 --group 10001 --mode 0700 /backups /var/lib/afterglow
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
 WORKDIR /app

@@ -10,8 +10,9 @@ import requests
 from django.contrib.auth.hashers import make_password
 from rest_framework.test import APIClient
 
-from backend.accounts import access, people, tokens
-from backend.accounts.models import Clinic, Person, Role
+from backend.accounts import access, consents, people, tokens
+from backend.accounts.consent_texts import BUILT_IN
+from backend.accounts.models import Clinic, ConsentRecord, Person, Role
 from backend.common import clock
 
 PASSWORD = "correct horse battery"
@@ -112,4 +113,15 @@ def assemble() -> Cast:
             (cast.outside_patient, cast.outsider, elsewhere),
         ):
             people.put_on_care_team(clinic_id=at.id, patient_id=patient.id, member_id=member.id, now=JOINED)
+        agree(clinic, cast.patient, cast.other_patient, cast.unassigned_patient)
+        agree(elsewhere, cast.outside_patient)
     return cast
+
+
+def agree(clinic: Clinic, *patients: Person) -> None:
+    """These patients agree to all that they are asked in this clinic; inside a door."""
+    ConsentRecord.objects.bulk_create(
+        consents.first_agreement(patient_id=patient.id, clinic_id=clinic.id, words=words, now=JOINED)
+        for patient in patients
+        for words in BUILT_IN
+    )

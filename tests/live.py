@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -49,6 +50,8 @@ def environment(database: str, **more: str) -> dict[str, str]:
         **urls,
         "SECRET_KEY": settings.SECRET_KEY,
         "NOTE_KEYS_FILE": settings.NOTE_KEYS_FILE,
+        "EXPORTS_DIR": str(Path(tempfile.gettempdir()) / f"exports_of_{database}"),
+        "ERASURES_LEDGER": str(Path(tempfile.gettempdir()) / f"exports_of_{database}" / "erasures.jsonl"),
         "REDIS_URL": settings.REDIS_URL,
         "EMAIL_URL": settings.EMAIL_URL,
         "DEMO": "True",

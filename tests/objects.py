@@ -94,10 +94,29 @@ def member(cast: Cast) -> Made:
         }
 
 
+def export(cast: Cast) -> Made:
+    """An export that the patient asked for."""
+    return {"id": _sent(cast, cast.patient, "POST", "exports", {})["id"]}
+
+
+def erasure_request(cast: Cast) -> Made:
+    """The patient's wish to be erased, not confirmed."""
+    return {"id": _sent(cast, cast.patient, "POST", "erasure-requests", {})["id"]}
+
+
+def legal_hold(cast: Cast) -> Made:
+    """A hold on the patient's record."""
+    body = {"patient": str(cast.patient.id), "reason": "Court order"}
+    return {"id": _sent(cast, cast.administrator, "POST", "legal-holds", body)["id"]}
+
+
 def the_patient(cast: Cast) -> Made:
     """The patient."""
     return {"id": cast.patient.id}
 
+
+# Words in an address that name no record: whoever asks is answered about the own account or clinic.
+WORDS = {"purpose": "messages_email", "kind": "sleep_logs"}
 
 # By the name of the address. An address without an id needs no object: None.
 OBJECTS: dict[str, Callable[[Cast], Made] | None] = {
@@ -114,6 +133,23 @@ OBJECTS: dict[str, Callable[[Cast], Made] | None] = {
     "care-team-member": care_team_member,
     "caregiver": caregiver,
     "caregivers": None,
+    "consent-agree": None,
+    "consent-documents": None,
+    "consent-withdraw": None,
+    "consents": None,
+    "erasure-request": erasure_request,
+    "erasure-request-cancel": erasure_request,
+    "erasure-request-confirm": erasure_request,
+    "erasure-requests": None,
+    "export": export,
+    "export-file": export,
+    "exports": None,
+    "legal-hold-lift": legal_hold,
+    "legal-holds": None,
+    "my-jobs": None,
+    "retention-rule": None,
+    "retention-rules": None,
+    "rights-settings": None,
     "clinic": lambda cast: {"id": cast.clinic.id},
     "invitation": invitation,
     "invitation-acceptance": None,

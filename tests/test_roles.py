@@ -13,7 +13,7 @@ from backend.accounts.reach import Reach
 from backend.common import clock
 from backend.config import matrix
 from tests.cast import JOINED, Cast
-from tests.objects import BODIES, OBJECTS
+from tests.objects import BODIES, OBJECTS, WORDS
 
 ROWS = list(matrix.rows())
 OPEN_TO_ALL = {""}  # /api/v1/ itself: server time and versions
@@ -55,7 +55,8 @@ def _member(name: str, clinic: Any, role: str) -> Person:
 
 def _path(row: matrix.Row, made: dict[str, Any]) -> str:
     """The address, with what was made in the places that it names."""
-    return re.sub(r"<uuid:(\w+)>", lambda place: str(made[place[1]]), row.path)
+    path = re.sub(r"<slug:(\w+)>", lambda place: WORDS[place[1]], row.path)
+    return re.sub(r"<uuid:(\w+)>", lambda place: str(made[place[1]]), path)
 
 
 def test_every_cell_holds_for_the_own_clinic_and_for_another(cast: Cast) -> None:

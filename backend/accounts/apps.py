@@ -9,3 +9,9 @@ class AccountsConfig(AppConfig):
     name = "backend.accounts"
     label = "accounts"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """The room says what it holds about a person."""
+        from backend.accounts import held
+
+        held.declare()

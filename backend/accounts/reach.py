@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from django.db.models import TextChoices
 
+from backend.accounts import models
 from backend.accounts.models import CLINICIANS, Role
 
 
@@ -36,4 +37,6 @@ PATIENT_AND_TEAM: Grant = {**PATIENT, **CLINICIAN}
 RECORD: Grant = {**PATIENT_AND_TEAM, Role.CAREGIVER: Reach.SHARED}
 PSYCHIATRIST: Grant = granted(Reach.TEAM, Role.PSYCHIATRIST)
 ADMINISTRATOR: Grant = granted(Reach.CLINIC, Role.ADMINISTRATOR)
+STAFF: Grant = granted(Reach.CLINIC, *sorted(models.STAFF))
+PATIENT_OR_OFFICE: Grant = {**PATIENT, **ADMINISTRATOR}
 OVERSEER: Grant = granted(Reach.CLINIC, Role.ADMINISTRATOR, Role.AUDITOR)

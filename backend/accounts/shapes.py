@@ -5,8 +5,9 @@ from typing import Any
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 
+from backend.accounts.consent_texts import Purpose
 from backend.accounts.isolation import Share
-from backend.accounts.models import Role, SexAtBirth
+from backend.accounts.models import Act, Role, SexAtBirth
 from backend.common import openapi
 
 _ID = {"type": "string", "format": "uuid"}
@@ -83,6 +84,35 @@ CAREGIVER = openapi.named(
     ),
 )
 BREAK_GLASS = openapi.named("BreakGlass", _object(id=_ID, patient=_ID, reason=_TEXT, opened_at=_AT, closes_at=_AT))
+_CONSENT_ACT = _object(
+    act={"type": "string", "enum": list(Act.values)},
+    version={"type": "integer"},
+    language=_TEXT,
+    at=_AT,
+    device={"type": ["string", "null"], "format": "uuid"},
+    text_sha256=_TEXT,
+)
+_WORDS = {
+    "purpose": {"type": "string", "enum": list(Purpose.values)},
+    "version": {"type": "integer"},
+    "language": _TEXT,
+    "title": _TEXT,
+    "text": _TEXT,
+    "published_at": _AT,
+    "binding_at": {**_AT, "description": "From here on an agreement to an earlier version no longer holds"},
+}
+CONSENT = openapi.named(
+    "Consent",
+    _object(
+        **_WORDS,
+        status={"type": "string", "enum": ["asked", "agreed", "asked_again", "withdrawn"]},
+        holds={"type": "boolean", "description": "Whether what needs this agreement works now"},
+        of_clinic={"type": "boolean", "description": "The clinic's own words, not the built-in ones"},
+        stops={"type": "string", "description": "What stops without this agreement"},
+        history={"type": "array", "items": _CONSENT_ACT},
+    ),
+)
+CONSENT_DOCUMENT = openapi.named("ConsentDocument", _object(id=_ID, **_WORDS))
 PAGING = [
     OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": 500, "default": 50}),
     OpenApiParameter("cursor", OpenApiTypes.STR),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from backend.accounts import api, api_invitations, api_members, api_sharing
+from backend.accounts import api, api_consents, api_invitations, api_members, api_sharing
 
 urlpatterns = [
     path("patients", api.Patients.as_view(), name="patients"),
@@ -15,6 +15,10 @@ urlpatterns = [
     path("invitations", api_invitations.Invitations.as_view(), name="invitations"),
     path("invitations/accept", api_invitations.InvitationAcceptance.as_view(), name="invitation-acceptance"),
     path("invitations/<uuid:id>", api_invitations.InvitationDetail.as_view(), name="invitation"),
+    path("consents", api_consents.Consents.as_view(), name="consents"),
+    path("consents/<slug:purpose>/agree", api_consents.ConsentAgree.as_view(), name="consent-agree"),
+    path("consents/<slug:purpose>/withdraw", api_consents.ConsentWithdraw.as_view(), name="consent-withdraw"),
+    path("consent-documents", api_consents.ConsentDocuments.as_view(), name="consent-documents"),
     path("clinics/<uuid:id>", api.ClinicDetail.as_view(), name="clinic"),
     path("clinics/<uuid:id>/members", api_members.Members.as_view(), name="members"),
     path("clinics/<uuid:id>/members/<uuid:member>", api_members.MemberDetail.as_view(), name="member"),

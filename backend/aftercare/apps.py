@@ -11,7 +11,8 @@ class AftercareConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """The room's own logs join the registry."""
-        from backend.aftercare import checkins, kinds
+        """The room's own logs join the registry; the room says what it holds about a person."""
+        from backend.aftercare import checkins, held, kinds
 
         kinds.register_own(after_check_in=checkins.settle)
+        held.declare()

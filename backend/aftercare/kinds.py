@@ -11,7 +11,7 @@ from typing import Any
 from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models
 
-from backend.accounts import keys, notes
+from backend.accounts import holdings, keys, notes
 from backend.accounts.isolation import Share
 from backend.accounts.models import Person
 from backend.aftercare import entries
@@ -186,10 +186,15 @@ _KINDS: dict[str, Kind] = {}
 
 
 def register(kind: Kind) -> None:
-    """Adds a kind; a room above registers its own at start-up, once."""
+    """Adds a kind, and that it is held about its patient; a room above registers its own at start-up, once."""
     if kind.path in _KINDS:
         raise ValueError(f"{kind.path} is registered already.")
     _KINDS[kind.path] = kind
+    holdings.register(
+        *holdings.with_history(
+            kind.model, "patient_id", section=kind.table, for_clinicians=True, kind=kind.table, own_time=kind.own_time
+        )
+    )
 
 
 def kinds() -> Iterable[Kind]:

@@ -11,7 +11,7 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from backend.config import headers, logs, note_keys, refusals
+from backend.config import headers, logs, note_keys, refusals, rights
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL_DIR = Path(os.environ.get("LOCAL_DIR", ROOT / ".local"))
@@ -70,6 +70,7 @@ INSTALLED_APPS = [
     "backend.aftercare",
     "backend.treatment",
     "backend.insights",
+    "backend.interop",
     "backend.web",
     "backend.config",
     *(["backend.demo"] if DEMO else []),
@@ -259,6 +260,8 @@ CELERY_BEAT_SCHEDULE = {
         ("reminders.deliver", 10, 10),
         ("accounts.send_outbox", 10, 10),
         ("aftercare.expand_appointments", 21_600, 3_600),
+        ("interop.work", 30, 25),
+        ("interop.retain", 86_400, 3_600),
     )
 }
 DJANGO_CELERY_BEAT_TZ_AWARE = True
@@ -271,6 +274,7 @@ EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Afterglow <reminders@afterglow.invalid>")
 
 # Language, time, files
+EXPORTS_DIR, ERASURES_FILE = rights.places(env, LOCAL_DIR)
 USE_TZ = True
 TIME_ZONE = "UTC"
 USE_I18N = True

@@ -21,6 +21,7 @@ api: list[URLPattern | URLResolver] = [
     path("", include("backend.reminders.urls")),
     path("", include("backend.aftercare.urls")),
     path("", include("backend.insights.urls")),
+    path("", include("backend.interop.urls")),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [

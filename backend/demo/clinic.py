@@ -7,8 +7,18 @@ from typing import Any
 from django.contrib.auth.hashers import make_password
 from django.db import models
 
-from backend.accounts import access, keys
-from backend.accounts.models import CareTeamMember, Clinic, Membership, PatientCounter, Person, Role, ZoneStay
+from backend.accounts import access, consents, keys
+from backend.accounts.consent_texts import BUILT_IN
+from backend.accounts.models import (
+    CareTeamMember,
+    Clinic,
+    ConsentRecord,
+    Membership,
+    PatientCounter,
+    Person,
+    Role,
+    ZoneStay,
+)
 from backend.aftercare.models import PatientState
 from backend.common import clock
 from backend.demo import agenda, cast, diary, life, removal, rows
@@ -38,6 +48,7 @@ def load(*, now: datetime, replace: bool = False) -> dict[str, int]:
         patients = cast.patients(today=now.astimezone(clock.zone("Asia/Kolkata")).date())
         counts = {"clinics": _clinics(since), "persons": _persons(patients, since)}
         _care_teams(patients, since)
+        _consents(patients, since)
         counts |= _lives(patients, now)
         counts |= agenda.put(patients=patients, now=now)
     diary.analyse()
@@ -95,6 +106,17 @@ def _care_teams(patients: Sequence[Patient], since: datetime) -> None:
             for p in patients
             for key in p.team
         ],
+    )
+
+
+def _consents(patients: Sequence[Patient], since: datetime) -> None:
+    """All of them agreed to all that they were asked when they came."""
+    ConsentRecord.objects.bulk_create(
+        consents.first_agreement(
+            patient_id=id_of("person", p.key), clinic_id=id_of("clinic", p.house), words=words, now=since
+        )
+        for p in patients
+        for words in BUILT_IN
     )
 
 

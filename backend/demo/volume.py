@@ -14,8 +14,18 @@ from uuid import UUID
 from django.contrib.auth.hashers import make_password
 from django.db import connection, models
 
-from backend.accounts import access, keys, notes
-from backend.accounts.models import CareTeamMember, Clinic, Membership, PatientCounter, Person, Role, ZoneStay
+from backend.accounts import access, consents, keys, notes
+from backend.accounts.consent_texts import BUILT_IN
+from backend.accounts.models import (
+    CareTeamMember,
+    Clinic,
+    ConsentRecord,
+    Membership,
+    PatientCounter,
+    Person,
+    Role,
+    ZoneStay,
+)
 from backend.aftercare.models import MoodCheckIn, PatientState
 from backend.common import clock
 from backend.common.fields import NoteField
@@ -206,6 +216,14 @@ def _people(count: int, now: datetime) -> None:
         ],
     )
     rows.insert(ZoneStay, ("person_id", "time_zone", "since_at"), [(p, HOUSE.time_zone, since) for p in ids])
+    ConsentRecord.objects.bulk_create(
+        (
+            consents.first_agreement(patient_id=patient, clinic_id=clinic, words=words, now=since)
+            for patient in ids[1:]
+            for words in BUILT_IN
+        ),
+        batch_size=rows.BATCH,
+    )
     rows.insert(
         Membership,
         ("id", "person_id", "clinic_id", "role", "since_at"),

@@ -1,1 +1,1 @@
-"""Other people's formats: FHIR, iCalendar, health-app imports, sync, exports. Empty until the first of them comes."""
+"""Other people's formats, and people's rights over what is held about them: exports, erasure, retention."""

@@ -9,7 +9,7 @@ from itertools import groupby
 import structlog
 from django.db import connections
 
-from backend.accounts import access
+from backend.accounts import access, consents
 from backend.accounts.models import Clinic, Person
 from backend.reminders import channels, leases, letters, outcomes
 from backend.reminders.channels.base import Channel, Fate, Outcome, Parcel, Send, Unreachable
@@ -105,7 +105,7 @@ def _hand_over(channel: Channel, send: Send, started: Started, token: uuid.UUID,
         log.exception("letter cannot be written", delivery=str(started.id))
         return Outcome(Fate.LATER, type(error).__name__)
     if parcel is None:
-        return Outcome(Fate.REFUSED, "no address")
+        return Outcome(Fate.REFUSED, "no address or no consent")
     try:
         return send(parcel)
     except Unreachable as error:
@@ -128,9 +128,11 @@ def _pack(channel: Channel, started: Started, shift: _Shift) -> Parcel | None:
     matter = started.matter
     with access.acting_as(matter.person_id, matter.clinic_id, "deliver a reminder"):
         person = Person.objects.get(id=matter.person_id)
+        # Asked again at the hand-over: what was planned before a withdrawal, or before new words bind, stays here.
+        wanted = channel.name in consents.channels_of(person, clinic_id=matter.clinic_id, now=shift.now)
         if matter.clinic_id and matter.clinic_id not in shift.clinics:
             shift.clinics[matter.clinic_id] = Clinic.objects.filter(id=matter.clinic_id).first()
-    address = channel.address_of(person) if person.is_active else None
+    address = channel.address_of(person) if person.is_active and wanted else None
     if address is None:
         return None
     clinic = shift.clinics[matter.clinic_id] if matter.clinic_id else None

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from django.db import IntegrityError, connection
 
-from backend.accounts import counters
+from backend.accounts import consents, counters
 from backend.accounts.models import Person
 from backend.common import clock
 from backend.reminders import ledger, recurrence, schedule, titles
@@ -116,7 +116,7 @@ def set_rule(
     rule = known or Rule(id=id or uuid.uuid4(), person=person, created_at=now, version=0)
     for name, value in wanted.items():
         setattr(rule, name, value)
-    _copy_person(rule, person)
+    _copy_person(rule, person, now)
     titles.write(rule, title, now=now)
     _settled(rule, settled_until_at)
     slot = ledger.next_free(rule, after=now)
@@ -166,7 +166,7 @@ def set_anchor(
     if known is None or any(getattr(known, name) != value for name, value in wanted.items()):
         for name, value in wanted.items():
             setattr(rule, name, value)
-        _copy_person(rule, person)
+        _copy_person(rule, person, now)
         _save(rule, now=now, new=known is None)
         slots = schedule.anchored(rule, now=now)
         ledger.write_plan(rule, slots, now=now, reason=Reason.APPOINTMENT_MOVED, in_hand=True)
@@ -261,7 +261,7 @@ def replan(person: Person, *, now: datetime) -> int:
         before = (rule.time_zone, rule.quiet_from, rule.quiet_until, rule.channels)
         recent = rule.reminders.filter(due_at__gt=now - _TRAVEL).exclude(status__in=[Status.PLANNED, Status.SKIPPED])
         served = schedule.walls_of(recent.values_list("due_at", flat=True), time_zone=rule.time_zone)
-        _copy_person(rule, person)
+        _copy_person(rule, person, now)
         if rule.follows_person:
             rule.time_zone = person.time_zone
         if before == (rule.time_zone, rule.quiet_from, rule.quiet_until, rule.channels):
@@ -276,9 +276,15 @@ def replan(person: Person, *, now: datetime) -> int:
     return changed
 
 
-def _copy_person(rule: Rule, person: Person) -> None:
+def heed_consent(person: Person, purpose: str, now: datetime) -> None:
+    """The person agreed to messages through a channel, or no longer does: what is to come is planned anew."""
+    if purpose.startswith("messages_"):
+        replan(person, now=now)
+
+
+def _copy_person(rule: Rule, person: Person, now: datetime) -> None:
     rule.quiet_from, rule.quiet_until = person.quiet_from, person.quiet_until
-    rule.channels = person.channels
+    rule.channels = consents.channels_of(person, clinic_id=rule.clinic_id, now=now)
 
 
 def _save(rule: Rule, *, now: datetime, new: bool) -> None:

@@ -12,6 +12,7 @@ class TreatmentConfig(AppConfig):
 
     def ready(self) -> None:
         """Side effects join the logs of aftercare; they live here since they point at a session."""
-        from backend.treatment import side_effects
+        from backend.treatment import held, side_effects
 
         side_effects.register()
+        held.declare()

@@ -78,7 +78,11 @@ def test_nothing_serves_before_the_one_migration_job_has_ended_well() -> None:
 
 
 def test_what_must_last_is_on_named_volumes() -> None:
-    assert set(COMPOSE["volumes"]) == {"database", "backups", "proxy-data", "proxy-config"}
+    assert set(COMPOSE["volumes"]) == {"database", "backups", "files", "proxy-data", "proxy-config"}
+    for name in ("web", "worker", "beat"):
+        (place,) = SERVICES[name]["volumes"]
+        folder = place.removeprefix("files:")
+        assert SERVICES[name]["environment"]["EXPORTS_DIR"].startswith(folder), "one folder for all"
     assert SERVICES["postgres"]["volumes"] == ["database:/var/lib/postgresql"]
 
 

@@ -1,5 +1,6 @@
 """Who is who, who may see whom, where they live, how they came in."""
 
+from backend.accounts.models.consents import Act, ConsentDocument, ConsentRecord
 from backend.accounts.models.keys import DataKey
 from backend.accounts.models.openings import BreakGlass, Caregiver
 from backend.accounts.models.people import (
@@ -27,10 +28,13 @@ __all__ = [
     "ADMINISTRATORS",
     "CLINICIANS",
     "STAFF",
+    "Act",
     "BreakGlass",
     "CareTeamMember",
     "Caregiver",
     "Clinic",
+    "ConsentDocument",
+    "ConsentRecord",
     "DataKey",
     "Device",
     "Invitation",

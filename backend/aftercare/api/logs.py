@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from backend.accounts import access, notes, reach
+from backend.accounts import access, consents, notes, reach
+from backend.accounts.consent_texts import Purpose
 from backend.accounts.door import DoorView
 from backend.aftercare import kinds, logs, rows
 from backend.aftercare.entries import READ_ONLY, Entry
@@ -37,6 +38,8 @@ class KindView(DoorView):
     def store(self, candidate: Candidate) -> Verdict:
         """Records one candidate for the patient who asks. Raises the problem that its refusal is."""
         record = access.own_record(self.actor)
+        if not candidate.delete:
+            consents.require(self.actor, Purpose.CARE, now=self.now)
         verdict = logs.record(patient=record.patient, kind=self.kind, candidates=[candidate], received_at=self.now)[0]
         if verdict.outcome in {"created", "updated", "unchanged"}:
             if verdict.row is not None and verdict.row["deleted_at"] is not None and not candidate.delete:
@@ -199,6 +202,7 @@ class LogBatch(KindView):
         if len(records) > BATCH_LIMIT:
             raise problems.invalid(FieldError("/records", "too_many", f"A batch has at most {BATCH_LIMIT} records."))
         record = access.own_record(self.actor)
+        consents.require(self.actor, Purpose.CARE, now=self.now)
         results: list[dict[str, Any]] = []
         candidates: list[tuple[int, Candidate]] = []
         for position, item in enumerate(records):

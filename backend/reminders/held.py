@@ -1,0 +1,30 @@
+"""What this room holds about a person."""
+
+from backend.accounts.holdings import of_model, register
+from backend.reminders.models import Delivery, Reminder, Rule
+
+
+def declare() -> None:
+    """Adds the room's tables to the registry."""
+    register(
+        of_model(
+            Delivery,
+            "person_id",
+            section="deliveries",
+            hidden=frozenset({"lease_token", "lease_ends_at"}),
+            for_clinicians=True,
+            clinic="clinic_id",
+            kind="reminders",
+            parent=(Reminder._meta.db_table, "reminder_id"),
+        ),
+        of_model(
+            Reminder,
+            "person_id",
+            section="reminders",
+            for_clinicians=True,
+            clinic="clinic_id",
+            kind="reminders",
+            own_time="due_at",
+        ),
+        of_model(Rule, "person_id", section="reminder_rules", for_clinicians=True, clinic="clinic_id"),
+    )
