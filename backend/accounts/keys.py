@@ -17,6 +17,7 @@ from typing import Generic, TypeVar
 
 from django.conf import settings
 from django.db import connection
+from django.utils.module_loading import import_string
 
 from backend.accounts import counters
 from backend.accounts.masters import DerivedMasters, FileMasters, MasterKeyUnavailable, Masters
@@ -64,7 +65,10 @@ STILL_CURRENT = "SELECT 1 FROM accounts_datakey WHERE id = %s AND retired_at IS 
 
 @cache
 def masters() -> Masters:
-    """Where this installation's master keys are."""
+    """Where the master keys are: behind a service, in a file, or, with DEBUG alone, drawn from SECRET_KEY."""
+    if settings.NOTE_KEYS_SERVICE:
+        service: Masters = import_string(settings.NOTE_KEYS_SERVICE)()
+        return service
     path: str = settings.NOTE_KEYS_FILE
     return FileMasters(Path(path)) if path else DerivedMasters(settings.SECRET_KEY)
 

@@ -10,10 +10,10 @@ from backend.config import home
 FIRST = "local-1"  # the id of the first master key of a clone
 
 
-def checked(path: str, *, debug: bool) -> str:
-    """The path of a file with usable master keys; empty only with `debug`. Raises ImproperlyConfigured, one line."""
+def checked(path: str, *, needed: bool) -> str:
+    """The path of a file with usable master keys; empty only if not `needed`. Raises ImproperlyConfigured, one line."""
     if not path:
-        if debug:
+        if not needed:
             return ""
         raise ImproperlyConfigured(f"NOTE_KEYS_FILE must name the file of the master keys: {masters.REMEDY}.")
     try:

@@ -32,7 +32,8 @@ def flag(name: str, default: bool) -> bool:
 DEBUG = flag("DEBUG", False)
 DEMO = flag("DEMO", False)
 SECRET_KEY = refusals.secret_key(env.str("SECRET_KEY", ""), strict=not DEBUG)
-NOTE_KEYS_FILE = note_keys.checked(env.str("NOTE_KEYS_FILE", ""), debug=DEBUG)
+NOTE_KEYS_SERVICE = env.str("NOTE_KEYS_SERVICE", "")
+NOTE_KEYS_FILE = note_keys.checked(env.str("NOTE_KEYS_FILE", ""), needed=not DEBUG and not NOTE_KEYS_SERVICE)
 
 BASE_URL = env.str("BASE_URL", "http://127.0.0.1:8000").rstrip("/")
 ON_LOOPBACK = BASE_URL.startswith(("http://127.0.0.1", "http://localhost", "http://[::1]"))

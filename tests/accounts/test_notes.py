@@ -17,6 +17,7 @@ from backend.accounts.models import DataKey
 from backend.aftercare.models import MoodCheckIn
 from backend.common import clock, sealing
 from tests.cast import Cast
+from tests.web.reading import browser, read, words
 
 CANARY = "canary-Xq7-nobody-else-says-this"
 FELT = {"felt_at": "2026-03-02T21:15:00+05:30", "time_zone": "Asia/Kolkata"}
@@ -156,6 +157,9 @@ def test_a_flipped_bit_is_told_unreadable_and_the_page_of_the_clinic_says_so(cas
     )
     assert _read(cast, id)["unreadable"] == ["note"]
     assert _read(cast, id, who=cast.psychiatrist)["note"] is None
+    page = words(read(browser(cast.psychiatrist).get(f"/patients/{cast.patient.id}")))
+    assert "There is a note that cannot be read" in page
+    assert sealed[:12] not in page
 
 
 def test_an_unreadable_note_is_not_lost_by_sending_the_record_back(cast: Cast) -> None:
