@@ -57,11 +57,12 @@ def open_for(*, actor: Actor, patient_id: uuid.UUID, reason: str, now: datetime)
     opened = BreakGlass.objects.create(
         person=actor.person, reason=reason, opened_at=now, closes_at=now + OPEN_FOR, **mine
     )
-    _tell(opened, by=actor.person)
+    _tell(opened)
     return opened, True
 
 
-def _tell(opened: BreakGlass, *, by: Person) -> None:
+def _tell(opened: BreakGlass) -> None:
+    # Names stand in no mail (DOMAIN.md); who it was and whose record, the audit trail tells after sign-in.
     clinic = Clinic.objects.get(id=opened.clinic_id)
     patient = Person.objects.get(id=opened.patient_id)
     local = opened.opened_at.astimezone(clock.zone(patient.time_zone))
@@ -84,9 +85,9 @@ def _tell(opened: BreakGlass, *, by: Person) -> None:
             recipient=membership.person.email,
             subject=f"{clinic.short_name}: a record was opened in an emergency",
             text=(
-                f"On {local:%d %B %Y at %H:%M} {by.full_name} opened the record of a patient of another care team. It "
-                f"stays open until {opened.closes_at.astimezone(clock.zone(membership.person.time_zone)):%H:%M}.\n\n"
-                "Sign in and look at the audit trail for patient and reason.\n"
+                f"On {local:%d %B %Y at %H:%M} a member of staff opened the record of a patient of another care team. "
+                f"It stays open until {opened.closes_at.astimezone(clock.zone(membership.person.time_zone)):%H:%M}.\n\n"
+                "Sign in and look at the audit trail for who it was, the patient and the reason.\n"
             ),
             now=opened.opened_at,
         )
