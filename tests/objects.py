@@ -73,6 +73,19 @@ def caregiver(cast: Cast) -> Made:
     return {"id": _sent(cast, cast.patient, "POST", "me/caregivers", body)["id"]}
 
 
+def device(cast: Cast) -> Made:
+    """A phone of the patient's."""
+    id = uuid.uuid4()
+    _sent(cast, cast.patient, "PUT", f"me/devices/{id}", {"platform": "ios"})
+    return {"id": id}
+
+
+def sign_in(cast: Cast) -> Made:
+    """A sign-in of the patient's."""
+    listed = cast.client(cast.patient).send("GET", "me/sessions").json()["results"]
+    return {"id": next(one["id"] for one in listed if one["current"])}
+
+
 def care_team_member(cast: Cast) -> Made:
     """A new colleague on the patient's team."""
     with access.maintaining("test"):
@@ -157,6 +170,10 @@ OBJECTS: dict[str, Callable[[Cast], Made] | None] = {
     "member": member,
     "members": lambda cast: {"id": cast.clinic.id},
     "me": None,
+    "my-device": device,
+    "my-devices": None,
+    "my-sign-in": sign_in,
+    "my-sign-ins": None,
     "own-trend": None,
     "patient": the_patient,
     "patient-trend": the_patient,

@@ -10,6 +10,7 @@ import yaml
 from django.core.management import call_command
 
 from tests.cast import PASSWORD, Cast
+from tests.codes import SECRET, enrol
 from tests.live import Stack
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,9 +25,10 @@ def _blocks(page: Path) -> list[str]:
 @pytest.mark.xdist_group("stack")
 def test_the_guide_to_the_api_works_as_it_stands(stack: Stack, cast: Cast, tmp_path: Path) -> None:
     people = {
-        name: {"email": getattr(cast, name).email, "password": PASSWORD}
+        name: {"email": getattr(cast, name).email, "password": PASSWORD, "totp_secret": SECRET}
         for name in ("patient", "psychiatrist", "outsider")
     }
+    enrol(cast.psychiatrist, cast.outsider)
     (tmp_path / ".local").mkdir()
     (tmp_path / ".local/demo.json").write_text(json.dumps({"base_url": stack.base_url, "people": people}))
     script = "set -euo pipefail\n" + "\n".join(_blocks(ROOT / "docs/api-guide.md"))

@@ -9,12 +9,13 @@ from msgspec import Meta
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from backend.accounts import invitations, people, reach
+from backend.accounts import attempts, invitations, people, reach
 from backend.accounts.door import DoorView
 from backend.accounts.models import Clinic, Invitation, Role
 from backend.accounts.shapes import INVITATION, MEMBERSHIP, PAGING
 from backend.common import bodies, openapi, pages, problems, queries
 from backend.common.bodies import Line, Struct, ZoneName
+from backend.common.client_address import address_of, network_of
 from backend.common.problems import FieldError, Problem
 
 
@@ -122,10 +123,12 @@ class InvitationAcceptance(DoorView):
     def post(self, request: Request) -> Response:
         """Accepts an invitation to one's own address; twice is the same as once."""
         body = bodies.read(request, AcceptanceBody)
+        tried = self._count(request)
         try:
             membership = invitations.accept_as(person=self.actor.person, code=body.code, now=self.now)
         except invitations.NotInvited as error:
             raise problems.invalid(FieldError("/code", "not_invited", str(error))) from error
+        attempts.forgive(numbers=tried)
         return Response(
             {
                 "id": membership.id,
@@ -135,6 +138,22 @@ class InvitationAcceptance(DoorView):
                 "since_at": membership.since_at,
             }
         )
+
+    def _count(self, request: Request) -> tuple[int, ...]:
+        try:
+            return attempts.begin(
+                kind=attempts.Kind.INVITATION,
+                who=str(self.actor.person.id),
+                network=network_of(address_of(request._request)),
+                now=self.now,
+            )
+        except attempts.Locked:
+            raise Problem(
+                status=429,
+                code="too_many_attempts",
+                detail="Too many attempts. Wait five minutes, then try again.",
+                headers={"Retry-After": str(int(attempts.WINDOW.total_seconds()))},
+            ) from None
 
 
 def _invitation(row: Invitation, now: Any) -> dict[str, Any]:

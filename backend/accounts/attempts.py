@@ -1,6 +1,11 @@
-"""Attempts to sign in, counted in the database: the limit stands while the cache is away, which allauth counts in."""
+"""Attempts to prove who one is, counted in the database: the limit stands while the cache is away.
+
+What is counted: passwords by the address that was entered, codes of the second factor by the person, requests for a new
+password by the address, invitations by the address; and all of them by the network that they come from.
+"""
 
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from django.db import connections
 from django.utils.crypto import salted_hmac
@@ -9,6 +14,8 @@ from backend.accounts import access
 from backend.accounts.models import SignInAttempt
 
 ALLOWED = 5
+# A clinic's people share one network; a guesser needs many more attempts than they do.
+ALLOWED_FROM_A_NETWORK = 30
 WINDOW = timedelta(minutes=5)
 _USING = "attempts"  # a connection of its own: counted at once, whatever becomes of the sign-in
 
@@ -19,36 +26,49 @@ _PRUNE = (
 )
 
 
+class Kind(StrEnum):
+    """What is attempted."""
+
+    PASSWORD = "password"  # noqa: S105 - the name of a kind
+    CODE = "code"
+    RESET = "reset"
+    INVITATION = "invitation"
+
+
 class Locked(Exception):
-    """There were too many attempts for this address; the next may be made within `WINDOW`."""
+    """There were too many attempts for this account or from this network; the next may be made within `WINDOW`."""
 
 
-def begin(*, address: str, now: datetime) -> int:
-    """Counts an attempt for this address, known or not, and returns its number.
+def begin(*, kind: Kind, who: str, network: str, now: datetime) -> tuple[int, ...]:
+    """Counts an attempt at this account, known or not, and returns its numbers.
 
-    Raises Locked when `ALLOWED` were made within `WINDOW`; what was refused does not count.
+    Raises Locked when `ALLOWED` were made within `WINDOW`, or `ALLOWED_FROM_A_NETWORK` at whatever accounts; what was
+    refused does not count.
     """
-    key = _key(address)
+    limits = {_key(kind, who): ALLOWED, _key("network", network): ALLOWED_FROM_A_NETWORK}
     with access.acting_as(None, None, "sign-in", using=_USING):
         with connections[_USING].cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
+            for key in sorted(limits):  # always in this order: two that share both keys do not wait for each other
+                cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
             cursor.execute(_PRUNE, [now - WINDOW])
-        if SignInAttempt.objects.using(_USING).filter(key=key, tried_at__gt=now - WINDOW).count() >= ALLOWED:
+        recent = SignInAttempt.objects.using(_USING).filter(tried_at__gt=now - WINDOW)
+        if any(recent.filter(key=key).count() >= allowed for key, allowed in limits.items()):
             raise Locked
-        return SignInAttempt.objects.using(_USING).create(key=key, tried_at=now).pk
+        made = [SignInAttempt(key=key, tried_at=now) for key in limits]
+        return tuple(row.pk for row in SignInAttempt.objects.using(_USING).bulk_create(made))
 
 
-def forgive(*, number: int) -> None:
+def forgive(*, numbers: tuple[int, ...]) -> None:
     """The attempt was right: it does not count."""
     with access.acting_as(None, None, "sign-in", using=_USING):
-        SignInAttempt.objects.using(_USING).filter(id=number).delete()
+        SignInAttempt.objects.using(_USING).filter(id__in=numbers).delete()
 
 
-def forget(*, address: str) -> None:
-    """Nothing counts any more for this address."""
+def forget(*, kind: Kind, who: str) -> None:
+    """Nothing counts any more for this account; what its network tried does."""
     with access.acting_as(None, None, "sign-in", using=_USING):
-        SignInAttempt.objects.using(_USING).filter(key=_key(address)).delete()
+        SignInAttempt.objects.using(_USING).filter(key=_key(kind, who)).delete()
 
 
-def _key(address: str) -> str:
-    return salted_hmac("backend.accounts.attempts", address.lower(), algorithm="sha256").hexdigest()
+def _key(kind: str, who: str) -> str:
+    return salted_hmac(f"backend.accounts.attempts {kind}", who.lower(), algorithm="sha256").hexdigest()

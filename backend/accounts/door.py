@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from backend.accounts import access
+from backend.accounts import access, lifetimes, second_factor
 from backend.accounts.access import Actor
 from backend.accounts.reach import EVERYBODY, Grant
 from backend.common import clock, problems
@@ -46,10 +46,17 @@ class DoorView(APIView):
         self._check_role(request)
 
     def _enter(self, request: Request) -> None:
+        if second_factor.is_missing(person=request.user, session=request.auth):  # type: ignore[arg-type]
+            raise Problem(
+                status=403,
+                code="second_factor_required",
+                detail="Staff sign in with a second factor: set one up at auth/app/v1/account/authenticators/totp.",
+            )
         # Sign-in tables (session, person, memberships) are read before the door; from then on the clinic is certain.
         self.actor: Actor = access.actor_of(
             person=request.user,  # type: ignore[arg-type]
             clinic_id=_uuid_header(request, "X-Clinic"),
+            device_id=device_of(request.auth),
             request_id=getattr(request, "request_id", ""),
         )
         actor = self.actor
@@ -118,6 +125,12 @@ def _of_database(error: DatabaseError) -> Problem | None:
             detail="A value is of a kind or size that cannot be stored; nothing was. Check it against the contract.",
         )
     return None
+
+
+def device_of(session: Any) -> uuid.UUID | None:
+    """The device of this sign-in, None when it is not known."""
+    named = lifetimes.facts_of(session).get("device")
+    return None if named is None else uuid.UUID(named)
 
 
 def _uuid_header(request: Request, name: str) -> uuid.UUID | None:

@@ -46,6 +46,12 @@ def declare() -> None:
         of_model(Device, "person_id", section="devices", hidden=frozenset({"push"}), of_account=True),
         of_model(Session, "person_id", why="what is in it opens the account", of_account=True),
         Holding(
+            table="mfa_authenticator",
+            holder="user_id",
+            why="keys of authenticator apps and passkeys, which open the account",
+            of_account=True,
+        ),
+        Holding(
             table="account_emailaddress",
             holder="user_id",
             why="the address as the profile has it, for the sign-in",

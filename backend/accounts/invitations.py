@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 
 from backend.accounts import access, outbox, people
@@ -52,7 +52,7 @@ def invite(
     care_team: Sequence[uuid.UUID],
     now: datetime,
 ) -> Invitation:
-    """Writes the invitation and puts its mail into the outbox.
+    """Writes the invitation and puts its mail into the outbox; an older one to the same role is closed by it.
 
     Raises NoAddress, Underage, AlreadyMember, people.NotAClinician.
     """
@@ -108,6 +108,7 @@ def invite_caregiver(
 
 
 def _write(*, clinic: Clinic, email: str, now: datetime, **named: Any) -> Invitation:
+    _close_older(clinic=clinic, email=email, role=named["role"], patient=named.get("patient"), now=now)
     code = secrets.token_urlsafe(24)
     invitation = Invitation.objects.create(
         clinic=clinic, email=email, token_hash=_hash(code), invited_at=now, expires_at=now + LIFETIME, **named
@@ -127,6 +128,15 @@ def _write(*, clinic: Clinic, email: str, now: datetime, **named: Any) -> Invita
         now=now,
     )
     return invitation
+
+
+def _close_older(*, clinic: Clinic, email: str, role: str, patient: Person | None, now: datetime) -> None:
+    with connection.cursor() as cursor:  # two that are sent at once come one after the other
+        same = f"invite {clinic.pk} {email} {role} {patient and patient.pk}"
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [same])
+    Invitation.objects.filter(
+        clinic=clinic, email=email, role=role, patient=patient, accepted_at__isnull=True, revoked_at__isnull=True
+    ).update(revoked_at=now)
 
 
 def _open(now: datetime) -> Q:

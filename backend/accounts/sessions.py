@@ -1,11 +1,11 @@
 """Sessions in the database, each with its person; a token is the key of one.
 
 Before anyone is identified the database shows no row, so what stands here asks functions of the database that answer
-for one token only (accounts' migration 0005).
+for one token only (accounts' migrations 0005 and 0011).
 """
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -19,17 +19,23 @@ from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 from rest_framework.request import Request
 
+from backend.accounts import lifetimes
 from backend.accounts.models import Person, Session, by_clinic
 from backend.common import clock
 
 _FIELDS = Person._meta.concrete_fields
 _PERSON = tuple(field.attname for field in _FIELDS)
 # One statement for all that a request must know of who asks: session, person, roles.
-_IDENTITY = f"SELECT data, roles, {', '.join(f'(person).{name}' for name in _PERSON)} FROM accounts_identify(%s, %s)"  # noqa: S608
+_IDENTITY = (
+    f"SELECT data, roles, seen_at, {', '.join(f'(person).{name}' for name in _PERSON)} "  # noqa: S608
+    "FROM accounts_identify(%s, %s)"
+)
 
 
 class SessionStore(db.SessionStore):
     """Django's database sessions, in our own table, reached by one key at a time."""
+
+    seen_at: datetime | None = None  # when it was last used, to the minute; None until it was read
 
     @classmethod
     def get_model_class(cls) -> type[Session]:
@@ -38,10 +44,11 @@ class SessionStore(db.SessionStore):
 
     def load(self) -> dict[str, Any]:
         """The session's data; nothing, and no key any more, when it is unknown or over."""
-        found = _ask("SELECT data FROM accounts_session_read(%s, %s)", self.session_key, clock.now())
+        found = _ask("SELECT data, seen_at FROM accounts_session_read(%s, %s)", self.session_key, clock.now())
         if found is None:
             self._session_key = None
             return {}
+        self.seen_at = found[1]
         return dict(self.decode(found[0]))
 
     def exists(self, session_key: str) -> bool:
@@ -54,12 +61,13 @@ class SessionStore(db.SessionStore):
             return self.create()
         data = self._get_session(no_load=must_create)  # type: ignore[attr-defined]
         written = _ask(
-            "SELECT accounts_session_write(%s, %s, %s, %s, %s)",
+            "SELECT accounts_session_write(%s, %s, %s, %s, %s, %s)",
             self._get_or_create_session_key(),  # type: ignore[attr-defined]
             self.encode(data),
             self.get_expiry_date(),
             data.get(SESSION_KEY),
             must_create,
+            clock.now(),
         )
         if not written[0]:
             raise CreateError if must_create else UpdateError
@@ -69,6 +77,25 @@ class SessionStore(db.SessionStore):
         """Ends the session."""
         if key := session_key or self.session_key:
             _ask("SELECT accounts_session_delete(%s)", key)
+
+    def get_expiry_date(self, **given: Any) -> datetime:
+        """When the database forgets the session: by the rules for those who are signed in, else soon."""
+        data = self._get_session()  # type: ignore[attr-defined]
+        if SESSION_KEY not in data:
+            return clock.now() + lifetimes.BEFORE
+        return lifetimes.until(data, now=clock.now()) or super().get_expiry_date(**given)
+
+    def get_expiry_age(self, **given: Any) -> int:
+        """For how many seconds a browser keeps the cookie."""
+        data, now = self._get_session(), clock.now()  # type: ignore[attr-defined]
+        if SESSION_KEY not in data:
+            return int(lifetimes.BEFORE.total_seconds())
+        end = lifetimes.cookie_until(data, now=now)
+        return max(0, int((end - now).total_seconds())) if end else super().get_expiry_age(**given)
+
+    def get_session_cookie_age(self) -> int:
+        """What a session lasts of which nothing is known."""
+        return int(lifetimes.BEFORE.total_seconds())
 
     @classmethod
     def clear_expired(cls) -> None:
@@ -95,13 +122,24 @@ def identify(*, token: str, now: datetime) -> tuple[Person, SessionStore] | None
     store = SessionStore(token)
     data = store.decode(found[0])
     person = Person.from_db(
-        "default", _PERSON, [_loaded(field, value) for field, value in zip(_FIELDS, found[2:], strict=True)]
+        "default", _PERSON, [_loaded(field, value) for field, value in zip(_FIELDS, found[3:], strict=True)]
     )
     if data.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS or not _password_stands(person, data):
         return None
     person.__dict__["open_roles"] = by_clinic((uuid.UUID(clinic), role) for clinic, role in orjson.loads(found[1]))
     store._session_cache = data  # type: ignore[attr-defined] # as SessionBase itself keeps what it loaded
+    store.seen_at = found[2]
     return person, store
+
+
+def is_over(*, token: str, now: datetime) -> bool:
+    """Whether the token was right and its time has passed; what was ended on purpose is unknown."""
+    return token.isascii() and token.isalnum() and bool(_ask("SELECT accounts_session_is_over(%s, %s)", token, now)[0])
+
+
+def touch(*, token: str, until: datetime | None, device: str | None, now: datetime, apart: timedelta) -> None:
+    """The session was used: writes it down with its new end, unless that was done less than `apart` ago."""
+    _ask("SELECT accounts_session_touch(%s, %s, %s, %s, %s)", token, now, until, device, now - apart)
 
 
 def _ask(statement: str, *values: Any) -> Any:

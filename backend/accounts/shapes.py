@@ -113,6 +113,38 @@ CONSENT = openapi.named(
     ),
 )
 CONSENT_DOCUMENT = openapi.named("ConsentDocument", _object(id=_ID, **_WORDS))
+_TEXT_OR_NULL = {"type": ["string", "null"]}
+_ID_OR_NULL = {"type": ["string", "null"], "format": "uuid"}
+DEVICE = openapi.named(
+    "Device",
+    _object(
+        id=_ID,
+        platform=_TEXT,
+        push={"type": ["object", "null"]},
+        app_version=_TEXT,
+        locale=_TEXT,
+        time_zone=_TEXT_OR_NULL,
+        what=_TEXT,
+        address=_TEXT_OR_NULL,
+        seen_at=_AT,
+        asks_zone=_TEXT_OR_NULL,
+        current={"type": "boolean"},
+    ),
+)
+SIGN_IN = openapi.named(
+    "SignIn",
+    _object(
+        id=_ID,
+        device=_ID_OR_NULL,
+        what=_TEXT,
+        address=_TEXT_OR_NULL,
+        began_at=_AT_OR_NULL,
+        seen_at=_AT_OR_NULL,
+        ends_at=_AT,
+        second_factor={"type": "boolean"},
+        current={"type": "boolean"},
+    ),
+)
 PAGING = [
     OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": 500, "default": 50}),
     OpenApiParameter("cursor", OpenApiTypes.STR),

@@ -1,29 +1,32 @@
 """Signing in: allauth's flows with our tokens, our mail outbox and invitations as the only way to join."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.auth_backends import AuthenticationBackend
+from allauth.account.internal.flows.login import get_authentication_records
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.core.internal.httpkit import is_headless_request
 from allauth.headless.internal.restkit.response import APIResponse, ErrorResponse
 from allauth.headless.internal.sessionkit import lookup_session
 from allauth.headless.tokens.strategies.sessions import SessionTokenStrategy
-from django.conf import settings
 from django.contrib import auth
 from django.contrib.sessions.backends.base import SessionBase
-from django.core.exceptions import ValidationError
 from django.db import connection
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from rest_framework import authentication, exceptions
 from rest_framework.request import Request
 
-from backend.accounts import access, attempts, invitations, outbox, sessions
-from backend.accounts.models import STAFF, Person
+from backend.accounts import access, activity, arrivals, attempts, invitations, outbox, sessions
+from backend.accounts.attempts import Kind
+from backend.accounts.models import Person, Session
 from backend.accounts.sessions import token_of
 from backend.common import clock
-from backend.common.client_address import address_of
+from backend.common.client_address import address_of, network_of
+
+# A change of second factors asks for the password again, unless one has just signed in.
+JUST_NOW_SECONDS = 300
 
 
 class Backend(AuthenticationBackend):  # type: ignore[misc]
@@ -66,11 +69,18 @@ class TokenAuthentication(authentication.BaseAuthentication):
         token = token_of(request)
         if token is None:
             return None
-        found = sessions.identify(token=token, now=clock.now())
+        now = clock.now()
+        found = sessions.identify(token=token, now=now)
         if found is None:
+            if sessions.is_over(token=token, now=now):
+                raise exceptions.AuthenticationFailed(
+                    "This sign-in has ended, since nobody used it or its day is over; sign in again.",
+                    code="session_ended",
+                )
             raise exceptions.AuthenticationFailed(
                 "The token is unknown or has expired; sign in again.", code="token_invalid"
             )
+        activity.note(request=request, session=found[1], person=found[0], now=now)
         return found
 
     def authenticate_header(self, request: Request) -> str:
@@ -80,6 +90,15 @@ class TokenAuthentication(authentication.BaseAuthentication):
 
 class BrowserAuthentication(authentication.SessionAuthentication):
     """The console's own requests: session cookie with CSRF token."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
+        """The person and the session, None when the browser is signed out. Raises 403 without CSRF token."""
+        found = super().authenticate(request)
+        if found is None:
+            return None
+        person, session = found[0], request._request.session
+        activity.note(request=request, session=session, person=person, now=clock.now())
+        return person, session
 
     def authenticate_header(self, request: Request) -> str:
         """Signed out in the browser is a 401 as well."""
@@ -126,19 +145,26 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]
         subject, text = (render_to_string(f"{template}_{part}.txt", context).strip() for part in ("subject", "message"))
         outbox.put(recipient=email, subject=subject, text=text, now=clock.now())
 
+    def send_notification_mail(self, template_prefix: str, user: Person, *args: Any, **kwargs: Any) -> None:
+        """Tells the person what changed about the account; it may not have been the person who did it."""
+        if said := _CHANGES.get(template_prefix.rpartition("/")[2]):
+            text = render_to_string(
+                "accounts/mail/account_changed_message.txt",
+                {"said": said, "at": clock.now().astimezone(clock.zone(user.time_zone)), "zone": user.time_zone},
+            )
+            outbox.put(recipient=user.email, subject="Your account was changed", text=text, now=clock.now())
+
+    def add_message(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: our pages say themselves what happened, and a message that no page shows travels on for ever."""
+
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
-        """Counts the attempt, in the cache and in the database; at the limit the app is told 429, the form in words."""
-        try:
-            super().pre_authenticate(request, **credentials)
-            self._attempt = attempts.begin(address=credentials["email"], now=clock.now())
-        except (ValidationError, attempts.Locked):
-            refusal = self.validation_error("too_many_login_attempts")
-            if not is_headless_request(request):
-                raise refusal from None
-            fault = {"message": refusal.message, "code": refusal.code, "param": "password"}
-            answer = APIResponse(request, errors=[fault], status=429)
-            answer["Retry-After"] = str(int(attempts.WINDOW.total_seconds()))
-            raise ImmediateHttpResponse(answer) from None
+        """Counts the attempt; at the limit the app is told 429, the form in words."""
+        self._attempt = count(request, kind=Kind.PASSWORD, who=credentials["email"], param="password")
+
+    def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
+        """Whether to ask for the password again before second factors change."""
+        records = get_authentication_records(self.request, self.request.user)
+        return not records or clock.now().timestamp() - records[-1]["at"] > JUST_NOW_SECONDS
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> Any:
         """The person, or None.
@@ -151,24 +177,59 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]
         if person is None:
             self.authentication_failed(request, **credentials)
             return None
-        self._rollback_login_failed_rl_usage()
-        attempts.forgive(number=self._attempt)
+        attempts.forgive(numbers=self._attempt)
         access.known_now(person.pk)
         return person
 
     def set_password(self, user: Person, password: str) -> None:
-        """A new password, proved by the old one or by a code in a mail: earlier attempts no longer count."""
+        """A new password, proved by the old one or by a code in a mail: earlier attempts no longer count.
+
+        Every sign-in of the person ends.
+        """
         super().set_password(user, password)
-        self._delete_login_attempts_cached_email(self.request, email=user.email)
-        attempts.forget(address=user.email)
+        attempts.forget(kind=Kind.PASSWORD, who=user.email)
+        Session.objects.filter(person=user).delete()
 
     def post_login(self, request: HttpRequest, user: Person, **kwargs: Any) -> Any:
-        """Staff are signed out after half a day, patients stay for 90 days."""
-        limit_session(session=request.session, person=user)
+        """The session learns on which device, since when and how proved; a new device is told to the person."""
+        methods = {record.get("method") for record in get_authentication_records(request, user)}
+        arrivals.note(
+            request,
+            person=user,
+            second_factor_proved="mfa" in methods,
+            is_app=bool(is_headless_request(request)),
+            joining=bool(kwargs.get("signup")),
+            now=clock.now(),
+        )
         return super().post_login(request, user, **kwargs)
 
 
-def limit_session(*, session: SessionBase, person: Person) -> None:
-    """A session of someone who works at a clinic ends after half a day."""
-    if any(role in STAFF for held in person.open_roles.values() for role in held):
-        session.set_expiry(int(settings.STAFF_SESSION_AGE.total_seconds()))
+_CHANGES = {
+    "password_changed": "The password was changed.",
+    "password_reset": "A new password was chosen, with a code from a mail.",
+    "password_set": "A password was set.",
+    "totp_activated": "An authenticator app was added as second factor.",
+    "totp_deactivated": "The authenticator app was removed as second factor.",
+    "webauthn_added": "A passkey was added.",
+    "webauthn_removed": "A passkey was removed.",
+    "recovery_codes_generated": "New recovery codes were made; the earlier ones open nothing any more.",
+}
+
+
+def count(request: HttpRequest, *, kind: Kind, who: str, param: str) -> tuple[int, ...]:
+    """Counts an attempt of this request. At the limit raises the 429 for an app, a ValidationError for a form."""
+    try:
+        return attempts.begin(kind=kind, who=who, network=network_of(address_of(request)), now=clock.now())
+    except attempts.Locked:
+        refuse_locked(request, param=param)
+
+
+def refuse_locked(request: HttpRequest, *, param: str) -> NoReturn:
+    """The same refusal for every limit of signing in."""
+    refusal = Adapter(request).validation_error("too_many_login_attempts")
+    if not is_headless_request(request):
+        raise refusal from None
+    fault = {"message": refusal.message, "code": refusal.code, "param": param}
+    answer = APIResponse(request, errors=[fault], status=429)
+    answer["Retry-After"] = str(int(attempts.WINDOW.total_seconds()))
+    raise ImmediateHttpResponse(answer) from None

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from backend.accounts import api, api_consents, api_invitations, api_members, api_sharing
+from backend.accounts import api, api_consents, api_devices, api_invitations, api_members, api_sharing
 
 urlpatterns = [
     path("patients", api.Patients.as_view(), name="patients"),
@@ -19,6 +19,10 @@ urlpatterns = [
     path("consents/<slug:purpose>/agree", api_consents.ConsentAgree.as_view(), name="consent-agree"),
     path("consents/<slug:purpose>/withdraw", api_consents.ConsentWithdraw.as_view(), name="consent-withdraw"),
     path("consent-documents", api_consents.ConsentDocuments.as_view(), name="consent-documents"),
+    path("me/devices", api_devices.MyDevices.as_view(), name="my-devices"),
+    path("me/devices/<uuid:id>", api_devices.MyDevice.as_view(), name="my-device"),
+    path("me/sessions", api_devices.MySignIns.as_view(), name="my-sign-ins"),
+    path("me/sessions/<uuid:id>", api_devices.MySignIn.as_view(), name="my-sign-in"),
     path("clinics/<uuid:id>", api.ClinicDetail.as_view(), name="clinic"),
     path("clinics/<uuid:id>/members", api_members.Members.as_view(), name="members"),
     path("clinics/<uuid:id>/members/<uuid:member>", api_members.MemberDetail.as_view(), name="member"),

@@ -154,7 +154,12 @@ def publish(local: Path, *, people: dict[str, Any]) -> None:
     """Print where everything is and who may sign in; last of all write `.local/demo.json`."""
     base = os.environ["BASE_URL"]
     lines = ["", f"  Afterglow is ready: {base}", f"  {'interface':<16}{base}/api/docs/"]
-    lines += [f"  {'demo mail':<16}{base}/demo/mail", ""] if people else [""]
+    if people:
+        lines += [
+            f"  {'demo mail':<16}{base}/demo/mail",
+            f"  {'demo codes':<16}{base}/demo/codes (the second step of staff)",
+        ]
+    lines.append("")
     for role, person in people.items():
         lines.append(f"  {role:<16}{person.get('email', ''):<42}{person.get('password', '')}")
     limits = os.environ.get("RATE_LIMITS", "on")

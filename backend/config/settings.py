@@ -11,7 +11,7 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from backend.config import headers, logs, note_keys, refusals, rights
+from backend.config import headers, logs, note_keys, refusals, rights, signing_in
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL_DIR = Path(os.environ.get("LOCAL_DIR", ROOT / ".local"))
@@ -34,6 +34,7 @@ DEMO = flag("DEMO", False)
 SECRET_KEY = refusals.secret_key(env.str("SECRET_KEY", ""), strict=not DEBUG)
 NOTE_KEYS_SERVICE = env.str("NOTE_KEYS_SERVICE", "")
 NOTE_KEYS_FILE = note_keys.checked(env.str("NOTE_KEYS_FILE", ""), needed=not DEBUG and not NOTE_KEYS_SERVICE)
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 
 BASE_URL = env.str("BASE_URL", "http://127.0.0.1:8000").rstrip("/")
 ON_LOOPBACK = BASE_URL.startswith(("http://127.0.0.1", "http://localhost", "http://[::1]"))
@@ -59,6 +60,7 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.headless",
+    "allauth.mfa",
     "csp",
     "django_celery_beat",
     "drf_spectacular",
@@ -155,44 +157,13 @@ CACHES = {
 
 # People
 AUTH_USER_MODEL = "accounts.Person"
-AUTHENTICATION_BACKENDS = ["backend.accounts.sign_in.Backend"]
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-    {
-        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
-        "OPTIONS": {"user_attributes": ("email", "full_name")},
-    },
-]
-ACCOUNT_ADAPTER = "backend.accounts.sign_in.Adapter"
-ACCOUNT_USER_MODEL_USERNAME_FIELD = None
-ACCOUNT_LOGIN_METHODS = {"email"}
-ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
-ACCOUNT_SIGNUP_FORM_CLASS = "backend.accounts.forms.InvitationForm"
-ACCOUNT_EMAIL_VERIFICATION = "none"  # the invitation itself was sent to the address
-ACCOUNT_UNIQUE_EMAIL = True
-ACCOUNT_PREVENT_ENUMERATION = True
-ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # nobody gets mail who never had to do with a clinic
-ACCOUNT_PASSWORD_RESET_BY_CODE_ENABLED = True  # a code that is typed into the app, no link that a scanner may open
-ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = True
-ACCOUNT_SESSION_REMEMBER = True
-ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
-HEADLESS_ONLY = False
-HEADLESS_TOKEN_STRATEGY = "backend.accounts.sign_in.Tokens"  # noqa: S105 - a class, no secret
-HEADLESS_CLIENTS = ("app",)
-HEADLESS_SERVE_SPECIFICATION = True  # merged into our own document by backend.accounts.openapi
-HEADLESS_SPECIFICATION_TEMPLATE_NAME = None
-LOGIN_URL = "account_login"
-LOGIN_REDIRECT_URL = "/"
-LOGOUT_REDIRECT_URL = "account_login"
+vars().update(signing_in.configured(trusted_proxies=TRUSTED_PROXY_COUNT, on_loopback=ON_LOOPBACK))
 SESSION_ENGINE = "backend.accounts.sessions"
-SESSION_COOKIE_AGE = int(timedelta(days=90).total_seconds())
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not ON_LOOPBACK
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 if not ON_LOOPBACK:  # by these names a browser takes them only from this very host, over https, for the whole of it
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
-STAFF_SESSION_AGE = timedelta(hours=12)
 
 # Headers
 SECURE_SSL_REDIRECT = not ON_LOOPBACK

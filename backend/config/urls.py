@@ -4,6 +4,7 @@ from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
+from backend.accounts import api_second_factor
 from backend.accounts.openapi import NOT_OFFERED
 from backend.config import about, api_docs, metrics
 from backend.web import errors as web_errors
@@ -16,6 +17,7 @@ handler400 = "backend.web.errors.bad_request"
 api: list[URLPattern | URLResolver] = [
     path("", about.About.as_view(), name="about"),
     *(path(f"auth/app/v1/{way}", web_errors.not_found) for way in sorted(NOT_OFFERED)),
+    path("auth/app/v1/", include(api_second_factor.urlpatterns)),
     path("auth/", include("allauth.headless.urls")),
     path("", include("backend.accounts.urls")),
     path("", include("backend.reminders.urls")),

@@ -1,4 +1,4 @@
-"""The demo's mailbox as pages: what was sent, newest first, and each mail's words."""
+"""The demo's mailbox as pages, newest first; and the codes of its staff's second step."""
 
 from pathlib import Path
 
@@ -9,8 +9,10 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from backend.accounts.second_factor import STEP_SECONDS
 from backend.common import clock
-from backend.demo.cast import MUMBAI
+from backend.demo.cast import MUMBAI, WORKERS, email_of
+from backend.demo.codes import code_of
 from backend.demo.mailbox import KEEP, Mail, Maildir
 
 SHOWN = 100
@@ -24,6 +26,18 @@ FRAMED = (
 
 def _maildir() -> Maildir:
     return Maildir(Path(settings.LOCAL_DIR) / "mail")
+
+
+@never_cache
+@require_safe
+def codes(request: HttpRequest) -> HttpResponse:
+    """The codes that the phones of the demo's staff show now; the page asks again when they change."""
+    now = clock.now()
+    shown = [
+        {"code": code_of(worker.key, now=now), "name": worker.name, "email": email_of(worker.key)} for worker in WORKERS
+    ]
+    left = STEP_SECONDS - int(now.timestamp()) % STEP_SECONDS
+    return render(request, "demo/codes.html", {"codes": shown, "left_s": left})
 
 
 @never_cache

@@ -3,9 +3,9 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from backend.accounts import access, tokens
+from backend.accounts import access, second_factor, tokens
 from backend.accounts.models import Person, Session
-from backend.demo import cast
+from backend.demo import cast, codes
 from backend.demo.cast import id_of
 
 # The name in `.local/demo.json`, and the address before the @.
@@ -30,7 +30,8 @@ class NotLoaded(Exception):
 def renew_tokens(*, now: datetime) -> dict[str, dict[str, Any]]:
     """A new token for each of them, fully signed in; the old ones end. Raises NotLoaded.
 
-    Returns `{name: {"id", "email", "password", "token"}}`, the `people` of `.local/demo.json`.
+    Returns `{name: {"id", "email", "password", "token"}}`, the `people` of `.local/demo.json`, and the
+    `totp_secret` of staff, whose second factor is the demo's own again.
     """
     with access.maintaining("demo tokens"):
         Session.objects.filter(session_key__startswith=PREFIX).delete()
@@ -45,6 +46,9 @@ def renew_tokens(*, now: datetime) -> dict[str, dict[str, Any]]:
                 "password": cast.PASSWORD,
                 "token": _sign_in(person, now),
             }
+            if second_factor.is_required(person):
+                codes.enrol(person, key)
+                found[name]["totp_secret"] = codes.secret_of(key)
     return found
 
 

@@ -12,13 +12,15 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views import View
 
-from backend.accounts import access
+from backend.accounts import access, activity, second_factor
 from backend.accounts.access import Actor
+from backend.accounts.door import device_of
 from backend.accounts.models import CLINICIANS, Clinic, Person, Role
 from backend.common import clock
 from backend.common.problems import Problem
 from backend.insights import words
 from backend.web import errors
+from backend.web.account import to_set_up
 
 _ROLES = (Role.PSYCHIATRIST, Role.THERAPIST, Role.NURSE, Role.ADMINISTRATOR, Role.AUDITOR)
 
@@ -41,9 +43,17 @@ class ConsolePage(View):
             return self.http_method_not_allowed(request)
         self.now = clock.now()
         person: Person = request.user
+        if second_factor.is_missing(person=person, session=request.session):
+            return to_set_up(request)
+        activity.note(request=request, session=request.session, person=person, now=self.now)
         request_id = getattr(request, "request_id", "")
         try:
-            self.actor = access.actor_of(person=person, clinic_id=self._clinic(request, person), request_id=request_id)
+            self.actor = access.actor_of(
+                person=person,
+                clinic_id=self._clinic(request, person),
+                device_id=device_of(request.session),
+                request_id=request_id,
+            )
             if not self.actor.is_clinician:
                 return errors.page(request, status=403)
             purpose = f"page {type(self).__name__}"

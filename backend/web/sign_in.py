@@ -3,7 +3,7 @@
 from typing import Any
 
 from allauth.account.views import LoginView
-from django.contrib import auth, messages
+from django.contrib import auth
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -11,8 +11,8 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.cache import never_cache
 
-from backend.accounts.sign_in import limit_session
 from backend.web import errors
+from backend.web.account import name_browser
 
 _TRY_AGAIN_SECONDS = 300
 
@@ -39,13 +39,9 @@ class SignIn(LoginView):  # type: ignore[misc]
             "next": self.request.POST.get("next") or self.request.GET.get("next") or "",
         }
 
-    def form_valid(self, form: Any) -> HttpResponse:
-        """Signs in; allauth's greeting is dropped, since no page shows it and it would travel in a cookie for ever."""
-        response: HttpResponse = super().form_valid(form)
-        # allauth's form gives everyone the long session, after the adapter gave staff the short one.
-        limit_session(session=self.request.session, person=self.request.user)
-        list(messages.get_messages(self.request))
-        return response
+    def form_valid(self, form: Any) -> HttpResponseBase:
+        """Signs in, or goes on to the second step."""
+        return name_browser(self.request, super().form_valid(form))
 
     def form_invalid(self, form: Any) -> HttpResponse:
         """The form again; 429 when the limit of attempts is the reason."""

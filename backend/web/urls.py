@@ -2,12 +2,18 @@
 
 from django.urls import path
 
-from backend.web import emergency, panel, patient, sign_in
+from backend.web import emergency, panel, patient, second_factor, sign_in, sign_ins
 
 urlpatterns = [
     path("", panel.Panel.as_view(), name="panel"),
     path("patients/<uuid:id>", patient.PatientPage.as_view(), name="patient-page"),
     path("emergency", emergency.Emergency.as_view(), name="emergency"),
+    path("sign-in/passkey", second_factor.PasskeySignIn.as_view(), name="passkey_sign_in"),
+    path("sign-in/again", sign_ins.PasswordAgain.as_view(), name="account_reauthenticate"),
+    path("sign-ins", sign_ins.SignIns.as_view(), name="sign_ins"),
+    path("second-factor", second_factor.SecondStep.as_view(), name="mfa_authenticate"),
+    path("second-factor/set-up", second_factor.SetUp.as_view(), name="second_factor_set_up"),
+    path("second-factor/recovery-codes", second_factor.RecoveryCodes.as_view(), name="recovery_codes"),
     path("sign-in", sign_in.SignIn.as_view(), name="account_login"),
     path("sign-out", sign_in.SignOut.as_view(), name="account_logout"),
 ]

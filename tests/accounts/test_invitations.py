@@ -146,7 +146,8 @@ def test_the_same_code_twice_at_once_lets_one_in(cast: Cast) -> None:
 
 
 def test_two_invitations_of_one_address_at_once_make_one_person(cast: Cast) -> None:
-    codes = [_invite(cast) and _code() for _ in range(2)]
+    other = {"role": "nurse", "born_on": None, "care_team": []}
+    codes = [_invite(cast, **more) and _code() for more in ({}, other)]
     gate = threading.Barrier(2)
     answers = _at_the_same_time(*[lambda code=code: _accepting(code, "new@example.org", gate) for code in codes])
     assert sorted(answers) == ["joined", "not invited"]
@@ -253,3 +254,37 @@ def test_nobody_is_put_on_their_own_care_team(cast: Cast) -> None:
         "POST", f"patients/{cast.psychiatrist.id}/care-team", {"member": str(cast.psychiatrist.id)}
     )
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, "/member")
+
+
+def test_an_invitation_that_is_sent_again_closes_the_older_one(cast: Cast) -> None:
+    first, second = [(_invite(cast).json()["id"], _code()) for _ in range(2)]
+    administrator = cast.client(cast.administrator)
+    assert administrator.send("GET", f"invitations/{first[0]}").json()["status"] == "revoked"
+    assert _sign_up("new@example.org", first[1]).status_code == 400
+    assert _sign_up("new@example.org", second[1]).status_code == 200
+
+
+def test_of_many_that_are_sent_at_once_one_stays_open(cast: Cast) -> None:
+    gate = threading.Barrier(4)
+
+    def send() -> int:
+        gate.wait()
+        return int(_invite(cast).status_code)
+
+    assert _at_the_same_time(*[send] * 4) == [201] * 4
+    with access.maintaining("test"):
+        assert Invitation.objects.filter(revoked_at=None, accepted_at=None).count() == 1
+
+
+def test_guessing_codes_of_an_invitation_is_locked_by_attempt_six(cast: Cast) -> None:
+    _invite(cast)
+    code = _code()
+    answers = [_sign_up("new@example.org", f"guess {n}") for n in range(6)]
+    assert [answer.status_code for answer in answers] == [400] * 5 + [429]
+    assert answers[-1]["Retry-After"] == "300"
+    assert _sign_up("new@example.org", code).status_code == 429
+    _invite(cast, email=cast.outside_patient.email)
+    phone = cast.client(cast.outside_patient)
+    tried = [phone.send("POST", ACCEPT, {"code": f"guess {n}"}) for n in range(6)]
+    assert [answer.status_code for answer in tried] == [400] * 5 + [429]
+    assert (tried[-1]["Retry-After"], tried[-1].json()["code"]) == ("300", "too_many_attempts")

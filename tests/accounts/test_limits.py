@@ -1,19 +1,26 @@
 """The limits of signing in, and what a refusal tells: the same to everyone, with or without the cache."""
 
+import os
+import statistics
+import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import time_machine
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client as Browser
+from django.test.utils import CaptureQueriesContext
 
-from backend.accounts import access
-from backend.accounts.models import Person, Session, SignInAttempt
+from backend.accounts import access, attempts
+from backend.accounts.models import OutboxMail, Person, SignInAttempt
 from backend.common import clock
 from tests.cast import PASSWORD, Cast, Client
 
 LOGIN = "auth/app/v1/auth/login"
+RESET = "auth/app/v1/auth/password/request"
 NOBODY_THERE = "redis://127.0.0.1:1/0"
 
 
@@ -94,11 +101,75 @@ def test_someone_who_was_deactivated_is_answered_as_with_a_wrong_password(cast: 
     assert "do not belong together" in again.content.decode()
 
 
-@pytest.mark.parametrize("sign_in", [_app, _browser])
-def test_staff_are_signed_out_after_half_a_day_and_patients_after_90_days(cast: Cast, sign_in: Any) -> None:
-    now = clock.now()
-    for person, lifetime in ((cast.psychiatrist, timedelta(hours=12)), (cast.patient, timedelta(days=90))):
-        sign_in(person.email, PASSWORD)
-        with access.maintaining("test"):
-            lives = Session.objects.get(person=person).expire_date - now
-        assert lifetime <= lives < lifetime + timedelta(minutes=1)
+def test_one_network_that_tries_many_addresses_is_locked_too(cast: Cast) -> None:
+    with time_machine.travel(clock.now(), tick=False):
+        tried = range(attempts.ALLOWED_FROM_A_NETWORK)
+        assert {_app(f"nobody{n}@example.org", "wrong phrase").status_code for n in tried} == {400}
+        locked = _app(cast.patient.email, PASSWORD)
+        assert (locked.status_code, locked["Retry-After"]) == (429, "300")
+
+
+def test_behind_a_trusted_proxy_each_network_counts_for_itself(cast: Cast, settings: Any) -> None:
+    settings.TRUSTED_PROXY_COUNT = 1
+    body = {"email": "nobody@example.org", "password": "wrong phrase"}
+    for n in range(attempts.ALLOWED_FROM_A_NETWORK):
+        body["email"] = f"nobody{n}@example.org"
+        Client().send("POST", LOGIN, body, **{"X-Forwarded-For": f"198.51.100.{n}, 203.0.113.7"})
+    right = {"email": cast.patient.email, "password": PASSWORD}
+    assert Client().send("POST", LOGIN, right, **{"X-Forwarded-For": "203.0.113.7"}).status_code == 429
+    assert Client().send("POST", LOGIN, right, **{"X-Forwarded-For": "203.0.113.8"}).status_code == 200
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_asking_for_a_new_password_is_locked_by_attempt_six_whoever_is_asked_for(
+    cast: Cast, away: bool, request: pytest.FixtureRequest
+) -> None:
+    if away:
+        request.getfixturevalue("no_cache")
+    for email in (cast.patient.email, "nobody@example.org"):
+        answers = [Client().send("POST", RESET, {"email": email}) for _ in range(6)]
+        assert [answer.status_code for answer in answers] == [401] * 5 + [429], email
+        assert answers[-1]["Retry-After"]
+
+
+def test_asking_for_a_new_password_does_the_same_work_for_everyone(cast: Cast) -> None:
+    def statements(email: str) -> list[str]:
+        with CaptureQueriesContext(connection) as asked:
+            Client().send("POST", RESET, {"email": email})
+        return [query["sql"].split()[0] for query in asked if "outboxmail" in query["sql"]]
+
+    assert statements(cast.patient.email) == statements("nobody@example.org") == ["INSERT"]
+    with access.maintaining("test"):
+        assert [mail.recipient for mail in OutboxMail.objects.all()] == [cast.patient.email]
+
+
+def test_the_password_of_an_unknown_address_is_hashed_as_well(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    worked: list[str] = []
+    encode = PBKDF2PasswordHasher.encode
+
+    def counted(self: Any, password: str, *more: Any, **options: Any) -> str:
+        worked.append(password)
+        return str(encode(self, password, *more, **options))
+
+    monkeypatch.setattr(PBKDF2PasswordHasher, "encode", counted)
+    for email in (cast.patient.email, "nobody@example.org"):
+        worked.clear()
+        assert _app(email, "wrong phrase").status_code == 400
+        assert worked == ["wrong phrase"], email
+
+
+@pytest.mark.skipif(not os.environ.get("TORTURE"), reason="times are compared by `make torture`")
+def test_known_and_unknown_addresses_take_the_same_time(cast: Cast) -> None:
+    def median(email: str) -> float:
+        times = []
+        for _ in range(15):
+            with access.maintaining("test"):
+                SignInAttempt.objects.all().delete()
+            began = time.perf_counter()
+            _app(email, "wrong phrase")
+            times.append(time.perf_counter() - began)
+        return statistics.median(times)
+
+    known, unknown = median(cast.patient.email), median("nobody@example.org")
+    print(f"sign-in, wrong password: known {known * 1000:.0f} ms, unknown {unknown * 1000:.0f} ms")
+    assert 0.8 < known / unknown < 1.25

@@ -18,6 +18,7 @@ from django.test import Client as Browser
 from backend.common import clock, throttles
 from tests.aftercare.test_logs import BODIES
 from tests.cast import PASSWORD, Cast, Client
+from tests.codes import code, enrol
 from tests.live import App, serve
 
 ME = "mood-check-ins"
@@ -112,7 +113,9 @@ def test_made_up_tokens_count_as_none_and_one_that_was_right_is_not_caught_with_
 
 def test_pages_are_limited_too_and_say_so_in_words(cast: Cast) -> None:
     browser, now = Browser(), clock.now()
+    enrol(cast.psychiatrist)
     assert browser.post("/sign-in", {"login": cast.psychiatrist.email, "password": PASSWORD}).status_code == 302
+    assert browser.post("/second-factor", {"code": code()}).status_code == 302
     with time_machine.travel(now, tick=False):
         answers = [browser.get("/") for _ in range(21)]
         assert [answer.status_code for answer in answers] == [200] * 20 + [429]

@@ -6,6 +6,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test import Client
 from rest_framework.test import APIRequestFactory
 
 from backend.accounts import access
@@ -14,7 +15,7 @@ from backend.accounts.models import Session as SignedIn
 from backend.accounts.sign_in import TokenAuthentication
 from backend.aftercare.models import MoodCheckIn, Occurrence, PatientState
 from backend.common import clock
-from backend.demo import agenda, cast, clinic, diary, people, volume
+from backend.demo import agenda, cast, clinic, codes, diary, people, volume
 from backend.demo.cast import id_of
 from backend.reminders.models import Purpose, Reminder, Rule, Status
 from backend.treatment.models import Session, SideEffect
@@ -163,6 +164,28 @@ def test_everybody_shown_is_fully_signed_in_and_earlier_tokens_end(loaded):
         assert person["email"].endswith("@demo.afterglow.example")
         assert _who(person["token"]) == person["id"]
         assert _who(first[name]["token"]) is None
+
+
+def test_the_staff_shown_sign_in_with_the_code_of_their_phone(loaded, capsys):
+    shown = people.renew_tokens(now=NOW)
+    assert {name for name, person in shown.items() if "totp_secret" in person} == {
+        "psychiatrist", "therapist", "nurse", "outsider", "administrator",
+    }  # fmt: skip
+    doctor = shown["psychiatrist"]
+    page = Client().get("/demo/codes").content.decode()
+    call_command("demo_code", "psychiatrist")
+    code = capsys.readouterr().out.strip()
+    assert code in page or code == codes.code_of("psychiatrist", now=clock.now())
+    browser = Client()
+    browser.post("/sign-in", {"login": doctor["email"], "password": doctor["password"]})
+    assert browser.post("/second-factor", {"code": codes.code_of("psychiatrist", now=clock.now())})["Location"] == "/"
+    people.renew_tokens(now=NOW)
+    used = browser.post("/sign-out") and browser.post(
+        "/sign-in", {"login": doctor["email"], "password": doctor["password"]}
+    )
+    assert used["Location"] == "/second-factor", "the next start changes nothing about it"
+    with pytest.raises(CommandError, match="there are psychiatrist"):
+        call_command("demo_code", "patient")
 
 
 def _who(token):

@@ -6,15 +6,19 @@ from django.test import Client
 from lxml import html
 
 from backend.accounts import access
+from backend.accounts.lifetimes import FACTS
 from backend.accounts.models import Person
 
 
 def browser(person: Person | None = None) -> Client:
-    """A client that is signed in as the person, or as nobody."""
+    """A client that is signed in as the person, second factor and all, or as nobody."""
     client = Client()
     if person is not None:
         with access.acting_as(person.id, None, "sign-in"):
             client.force_login(person)
+        session = client.session
+        session[FACTS] = {"second_factor": True}
+        session.save()
     return client
 
 

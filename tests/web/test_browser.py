@@ -8,6 +8,7 @@ from playwright.sync_api import Page, Response, expect
 
 from backend.common import clock
 from tests.cast import Cast
+from tests.codes import enrol
 from tests.insights.diary import Diary
 from tests.live import App
 from tests.web.browsing import browse, sign_in
@@ -36,6 +37,7 @@ def lived(cast: Cast, now: datetime) -> Cast:
         diary.substance(day, now, "alcohol", used=n % 20 == 6)
         diary.exercise(now - timedelta(days=n, hours=1), 30)
     diary.appointment(now + timedelta(days=3), with_person=cast.psychiatrist)
+    enrol(cast.psychiatrist)
     return cast
 
 

@@ -5,10 +5,12 @@ from urllib.parse import urlsplit
 from django.test import Client
 
 from tests.cast import PASSWORD, Cast
+from tests.codes import code, enrol
 from tests.web.reading import browser, read, words
 
 
 def test_a_psychiatrist_signs_in_and_lands_where_they_wanted_to_go(cast: Cast) -> None:
+    enrol(cast.psychiatrist)
     client = Client(enforce_csrf_checks=True)
     wanted = f"/patients/{cast.patient.id}"
     sent = client.get(wanted)
@@ -19,7 +21,12 @@ def test_a_psychiatrist_signs_in_and_lands_where_they_wanted_to_go(cast: Cast) -
         urlsplit(sent["Location"]).path,
         {"login": "psychiatrist@example.org", "password": PASSWORD, "next": wanted, "csrfmiddlewaretoken": token},
     )
-    assert (answer.status_code, answer["Location"]) == (302, wanted)
+    assert (answer.status_code, answer["Location"]) == (302, "/second-factor")
+    assert client.get(wanted)["Location"].startswith("/sign-in"), "half signed in is not signed in"
+    step = client.get("/second-factor")
+    token = read(step).xpath("//input[@name='csrfmiddlewaretoken']/@value")[0]
+    done = client.post("/second-factor", {"code": code(), "csrfmiddlewaretoken": token})
+    assert (done.status_code, done["Location"]) == (302, wanted)
     assert client.get(wanted).status_code == 200
     assert "messages" not in client.cookies or not client.cookies["messages"].value
 

@@ -124,6 +124,7 @@ class Session(AbstractBaseSession):
     """A sign-in, on one phone or browser; it knows its person, so that a token costs one query and can be listed."""
 
     person = models.ForeignKey(Person, on_delete=models.CASCADE, null=True, related_name="sessions")
+    seen_at = models.DateTimeField(null=True)
 
     @classmethod
     def get_session_store_class(cls) -> type[SessionBase]:
@@ -202,6 +203,8 @@ class Device(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="devices")
     platform = models.CharField(max_length=20)
+    agent = models.CharField(max_length=200, blank=True, help_text="What the program calls itself.")
+    address = models.CharField(max_length=45, blank=True, help_text="The network address of the latest sign-in.")
     push = models.JSONField(null=True, blank=True)
     app_version = models.CharField(max_length=40, blank=True)
     locale = models.CharField(max_length=10, blank=True)
@@ -235,6 +238,12 @@ class Invitation(models.Model):
             models.CheckConstraint(
                 condition=Q(role=Role.CAREGIVER, patient__isnull=False) | ~Q(role=Role.CAREGIVER),
                 name="invitation_of_a_caregiver_names_the_patient",
+            ),
+            models.UniqueConstraint(
+                fields=["clinic", "email", "role", "patient"],
+                condition=Q(accepted_at__isnull=True, revoked_at__isnull=True),
+                nulls_distinct=False,
+                name="invitation_one_open_for_a_role",
             ),
         ]
         indexes = [models.Index(fields=["clinic", "-invited_at"], name="invitation_list_of_clinic")]
