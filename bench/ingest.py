@@ -32,7 +32,7 @@ FROM generate_series(1, {rows}) AS n;
 
 def people(count: int) -> tuple[list[str], list[str]]:
     """A clinic with so many patients: their ids and tokens."""
-    from backend.accounts import access, tokens
+    from backend.accounts import access, consents, tokens
     from backend.accounts import people as persons
     from backend.accounts.models import Clinic, Role
     from backend.common import clock
@@ -48,6 +48,7 @@ def people(count: int) -> tuple[list[str], list[str]]:
                 email=f"bench{number}@bench.example", full_name="Bench", time_zone="Asia/Kolkata", now=now
             )
             persons.join(person=person, clinic=clinic, role=Role.PATIENT, now=now)
+            consents.first_agreements(patient_id=person.id, clinic_id=clinic.id, now=now)
             found.append((str(person.id), tokens.issue(person=person, now=now, lifetime=timedelta(hours=6))))
     ids, keys = zip(*found, strict=True)
     return list(ids), list(keys)

@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db import connection
 
 from backend.accounts.access import Actor
-from backend.accounts.consent_texts import Purpose, Words, built_in, for_channel
+from backend.accounts.consent_texts import BUILT_IN, Purpose, Words, built_in, for_channel
 from backend.accounts.models import Act, ConsentDocument, ConsentRecord, Membership, Person, Role
 from backend.common.problems import Problem
 
@@ -160,6 +160,23 @@ def first_agreement(*, patient_id: uuid.UUID, clinic_id: uuid.UUID, words: Words
         text_sha256=digest(words),
         recorded_at=now,
     )
+
+
+def first_agreements(*, patient_id: uuid.UUID, clinic_id: uuid.UUID, now: datetime) -> None:
+    """Stores an agreement to all of our own documents; as maintenance."""
+    ConsentRecord.objects.bulk_create(
+        first_agreement(patient_id=patient_id, clinic_id=clinic_id, words=words, now=now) for words in BUILT_IN
+    )
+
+
+def agree_on_joining(*, patient: Person, clinic_id: uuid.UUID, now: datetime) -> None:
+    """Accepting a clinic's invitation is the patient's first agreement: its mail says to what, and where the words are.
+
+    In the patient's own context, since nobody else agrees for them. What was answered before stays.
+    """
+    for each in asked(patient=patient, clinic_id=clinic_id, now=now):
+        if each.status == "asked":
+            _record(each, Act.AGREED, patient, clinic_id, None, None, now)
 
 
 def _lock(patient: Person) -> None:

@@ -14,11 +14,15 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 
-from backend.accounts import access, outbox, people
+from backend.accounts import access, consents, outbox, people
 from backend.accounts.models import CLINICIANS, STAFF, Caregiver, Clinic, Invitation, Membership, Person, Role, Session
 from backend.common import clock
 
 LIFETIME = timedelta(days=7)
+_AGREEING = (
+    "\nBy accepting you agree that the clinic keeps what you write in your record and reminds you by e-mail. The whole "
+    "texts are in the app under your agreements, where you can take each back at any time.\n\n"
+)
 _NOT_OPEN = "This invitation is not open: check code and address, or ask the clinic for a new one."
 HAS_ACCOUNT = "You have an account with this address: sign in, then accept the invitation there."
 ADULT_AT = 18  # years (DOMAIN.md: adults only)
@@ -123,6 +127,7 @@ def _write(*, clinic: Clinic, email: str, now: datetime, **named: Any) -> Invita
             f"{clinic.name} invites you to Afterglow.\n\n"
             f"Open the app, {way} 'I have an invitation' and enter this code:\n\n    {code}\n\n"
             f"It works once, with this e-mail address, until {invitation.expires_at:%d %B %Y, %H:%M} UTC.\n"
+            f"{_AGREEING if invitation.role == Role.PATIENT else ''}"
             "If you did not expect this mail, you need not do anything.\n"
         ),
         now=now,
@@ -194,7 +199,9 @@ def accept_as(*, person: Person, code: str, now: datetime) -> Membership:
             until = now + settings.STAFF_SESSION_AGE
             Session.objects.filter(person=person, expire_date__gt=until).update(expire_date=until)
         with access.machine_of(invitation.clinic_id):
-            return _admit(person, invitation, now)
+            membership = _admit(person, invitation, now)
+        agree(person=person, invitation=invitation, now=now)
+        return membership
     used = mine.filter(accepted_at__isnull=False).first()
     held = used and Membership.objects.filter(
         person=person, clinic_id=used.clinic_id, role=used.role, ended_at__isnull=True
@@ -202,6 +209,12 @@ def accept_as(*, person: Person, code: str, now: datetime) -> Membership:
     if not held:
         raise NotInvited(_NOT_OPEN)
     return held.select_related("clinic").get()
+
+
+def agree(*, person: Person, invitation: Invitation, now: datetime) -> None:
+    """In the invited patient's own context: to have accepted is the first agreement to what the mail named."""
+    if invitation.role == Role.PATIENT:
+        consents.agree_on_joining(patient=person, clinic_id=invitation.clinic_id, now=now)
 
 
 def _admit(person: Person, invitation: Invitation, now: datetime) -> Membership:

@@ -136,6 +136,7 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]
             form.add_error("invitation", str(error))
             raise ImmediateHttpResponse(ErrorResponse(request, input=form)) from error
         access.known_now(person.pk)
+        invitations.agree(person=person, invitation=invitation, now=clock.now())
         return person
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:

@@ -13,10 +13,10 @@ from django.db.utils import DatabaseError
 
 from backend.accounts import access, consents
 from backend.accounts.consent_texts import BUILT_IN, STOPS, Purpose, for_channel
-from backend.accounts.models import ConsentRecord
+from backend.accounts.models import ConsentRecord, OutboxMail
 from backend.common import clock
 from backend.reminders import channels, dispatch
-from tests.cast import Cast
+from tests.cast import PASSWORD, Cast, Client
 from tests.reminders.engine import check_in_rule, ledger, statuses
 
 CARE = "consents/care"
@@ -230,3 +230,20 @@ def test_nobody_agrees_for_somebody_else(cast: Cast) -> None:
     for person in (cast.psychiatrist.id, cast.administrator.id, None):
         with pytest.raises(DatabaseError, match="row-level"), access.acting_as(person, cast.clinic.id, "test"):
             forged.save(force_insert=True)
+
+
+def test_accepting_the_invitation_is_the_first_agreement_and_its_mail_says_to_what(cast: Cast) -> None:
+    body = {"email": "new@example.org", "full_name": "New", "role": "patient", "born_on": "1990-01-01"}
+    assert cast.client(cast.administrator).send("POST", "invitations", body).status_code == 201
+    with access.maintaining("test"):
+        mail = OutboxMail.objects.latest("created_at").text
+    assert "By accepting you agree" in mail
+    code = next(line.strip() for line in mail.splitlines() if line.startswith("    "))
+    phone = Client()
+    joined = phone.send(
+        "POST", "auth/app/v1/auth/signup", {"email": "new@example.org", "password": PASSWORD, "invitation": code}
+    )
+    phone.credentials(HTTP_AUTHORIZATION=f"Bearer {joined.json()['meta']['session_token']}")
+    assert {row["status"] for row in phone.send("GET", "consents").json()["results"]} == {"agreed"}
+    check_in = {"felt_at": "2026-11-20T08:00:00+05:30", "time_zone": "Asia/Kolkata", "mood": 4}
+    assert phone.send("PUT", f"mood-check-ins/{uuid4()}", check_in).status_code == 201
