@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from backend.accounts import access, people
-from backend.accounts.models import Role
+from backend.accounts.models import Person, Role
 from tests.cast import JOINED, Cast
 
 Made = dict[str, Any]
@@ -123,6 +123,15 @@ def legal_hold(cast: Cast) -> Made:
     return {"id": _sent(cast, cast.administrator, "POST", "legal-holds", body)["id"]}
 
 
+def annotation(cast: Cast, author: Person | None = None) -> Made:
+    """An annotation by the psychiatrist, or by whoever may write one."""
+    id = uuid.uuid4()
+    path = f"patients/{cast.patient.id}/annotations/{id}"
+    body = {"about": {"at": "2026-11-20T08:00:00+05:30"}, "text": "Dose halved."}
+    _sent(cast, author or cast.psychiatrist, "PUT", path, body)
+    return {"id": cast.patient.id, "annotation": id}
+
+
 def the_patient(cast: Cast) -> Made:
     """The patient."""
     return {"id": cast.patient.id}
@@ -132,13 +141,15 @@ def the_patient(cast: Cast) -> Made:
 WORDS = {"purpose": "messages_email", "kind": "sleep_logs"}
 
 # By the name of the address. An address without an id needs no object: None.
-OBJECTS: dict[str, Callable[[Cast], Made] | None] = {
+OBJECTS: dict[str, Callable[..., Made] | None] = {
     **{f"{kind}-detail": _log(kind) for kind in BODIES},
     **{f"{kind}-list": None for kind in BODIES},
     **{f"{kind}-batch": None for kind in BODIES},
     **{f"appointment-{word}": appointment for word in ("ask-to-move", "cancel", "confirm", "no-show")},
     **{f"occurrence-{word}": appointment for word in ("ask-to-move", "cancel", "confirm", "no-show")},
     **{f"reminder-{word}": reminder for word in ("acknowledge", "snooze", "explain")},
+    "annotation": annotation,
+    "annotations": the_patient,
     "appointment": appointment,
     "appointments": None,
     "break-glass": lambda cast: {"id": cast.unassigned_patient.id},
@@ -183,4 +194,7 @@ OBJECTS: dict[str, Callable[[Cast], Made] | None] = {
     "reminder-rule": reminder_rule,
     "reminder-rules": None,
     "reminders": None,
+    "timeline": the_patient,
 }
+# What only its author changes: made anew by each who may change their own.
+AUTHORED = {"annotation"}

@@ -13,7 +13,7 @@ from backend.accounts.reach import Reach
 from backend.common import clock
 from backend.config import matrix
 from tests.cast import JOINED, Cast
-from tests.objects import BODIES, OBJECTS, WORDS
+from tests.objects import AUTHORED, BODIES, OBJECTS, WORDS
 
 ROWS = list(matrix.rows())
 OPEN_TO_ALL = {""}  # /api/v1/ itself: server time and versions
@@ -69,7 +69,8 @@ def test_every_cell_holds_for_the_own_clinic_and_for_another(cast: Cast) -> None
         for role, insider, outsider in people_of:
             granted = role in row.grant
             # A fresh object for whom it is meant: an earlier cell may have ended the last.
-            target = make(cast) if make and granted and row.verb != "GET" else kept
+            author = [insider] if row.name in AUTHORED else []
+            target = make(cast, *author) if make and granted and row.verb != "GET" else kept
             answer = cast.client(insider).send(row.verb, _path(row, target), _body(row))
             tried += 1
             # One's own things are reached by all; the patient's are none of them for the others.

@@ -26,7 +26,7 @@ def page(queryset: QuerySet[Any], *, request: Request, ordering: tuple[str, str]
     A cursor names the row at which the page begins or ends, not a count of rows, so what comes or goes in between moves
     nothing. Raises a 400 problem for a limit or cursor that is not ours.
     """
-    limit = _limit(request)
+    limit = limit_of(request)
     column, descending = ordering[0].lstrip("-"), ordering[0].startswith("-")
     backwards, position = _position(request, queryset.model, column)
     falling = descending != backwards
@@ -40,7 +40,7 @@ def page(queryset: QuerySet[Any], *, request: Request, ordering: tuple[str, str]
     try:
         found = list(rows[: limit + 1])
     except (DataError, ValidationError, ValueError, OverflowError):
-        raise _not_ours() from None
+        raise not_ours() from None
     more, results = len(found) > limit, found[:limit]
     if backwards:
         results.reverse()
@@ -52,7 +52,8 @@ def page(queryset: QuerySet[Any], *, request: Request, ordering: tuple[str, str]
     }
 
 
-def _limit(request: Request) -> int:
+def limit_of(request: Request) -> int:
+    """How many results the request wants on a page. Raises a 400 problem."""
     limit = queries.whole_number(request, "limit", low=1, high=MAX_LIMIT)
     return DEFAULT_LIMIT if limit is None else limit
 
@@ -63,7 +64,11 @@ def _link(request: Request, edge: Sequence[Any], column: str, *, backwards: bool
     row = edge[0]
     value, id = (row[column], row["id"]) if isinstance(row, dict) else (getattr(row, column), row.id)
     text = value.isoformat() if isinstance(value, date) else str(value)
-    token = f"{'b' if backwards else 'f'} {id} {text}"
+    return link(request, f"{'b' if backwards else 'f'} {id} {text}")
+
+
+def link(request: Request, token: str) -> str:
+    """The address of the page that begins or ends where the token says."""
     cursor = base64.urlsafe_b64encode(token.encode()).decode().rstrip("=")
     others = [(name, value) for name, value in request.query_params.items() if name != "cursor"]
     return request.build_absolute_uri(f"{request.path}?{urlencode([*others, ('cursor', cursor)])}")
@@ -71,13 +76,12 @@ def _link(request: Request, edge: Sequence[Any], column: str, *, backwards: bool
 
 def _position(request: Request, model: type[models.Model], column: str) -> tuple[bool, tuple[Any, uuid.UUID] | None]:
     """Whether the page is read backwards, and the row before which or after which it lies."""
-    given = request.query_params.get("cursor")
-    if given is None:
+    token = token_of(request)
+    if token is None:
         return False, None
     try:
-        padded = given + "=" * (-len(given) % 4)
-        way, id, text = base64.b64decode(padded, altchars=b"-_", validate=True).decode().split(" ", 2)
-        if way not in {"f", "b"} or "\x00" in text:
+        way, id, text = token.split(" ", 2)
+        if way not in {"f", "b"}:
             raise ValueError(way)
         field = model._meta.get_field(column)
         assert isinstance(field, models.Field)  # noqa: S101 - lists are ordered by columns
@@ -85,11 +89,27 @@ def _position(request: Request, model: type[models.Model], column: str) -> tuple
         if isinstance(value, datetime):
             value = value.astimezone(UTC)
         return way == "b", (value, uuid.UUID(id))
-    except (binascii.Error, UnicodeError, ValidationError, ValueError, OverflowError):
-        raise _not_ours() from None
+    except (ValidationError, ValueError, OverflowError):
+        raise not_ours() from None
 
 
-def _not_ours() -> problems.Problem:
+def token_of(request: Request) -> str | None:
+    """The token in the request's cursor; whoever reads it trusts no part of it. Raises a 400 problem."""
+    given = request.query_params.get("cursor")
+    if given is None:
+        return None
+    try:
+        padded = given + "=" * (-len(given) % 4)
+        token = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, UnicodeError, ValueError):
+        raise not_ours() from None
+    if "\x00" in token:
+        raise not_ours()
+    return token
+
+
+def not_ours() -> problems.Problem:
+    """400: the cursor was not made here."""
     return problems.invalid(
         FieldError("cursor", "invalid", "This cursor is not one of ours; follow `next` or start without it.")
     )

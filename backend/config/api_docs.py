@@ -56,6 +56,7 @@ PROBLEMS = (
     ("already_member", "Someone with this address has a role in this clinic."),
     ("already_a_caregiver", "You invited this person already."),
     ("keys_unavailable", "Notes cannot be sealed now, so nothing was stored; keep the record and send it again later."),
+    ("not_the_author", "Only its author changes an annotation; write one of your own beside it."),
     ("break_glass_required", "You are not on the care team; in an emergency open the record with a reason."),
     ("last_administrator", "A clinic keeps at least one administrator; name another first."),
     ("on_the_team", "You are on the care team, so the record is open to you without an emergency."),

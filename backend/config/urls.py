@@ -22,6 +22,7 @@ api: list[URLPattern | URLResolver] = [
     path("", include("backend.accounts.urls")),
     path("", include("backend.reminders.urls")),
     path("", include("backend.aftercare.urls")),
+    path("", include("backend.treatment.urls")),
     path("", include("backend.insights.urls")),
     path("", include("backend.interop.urls")),
 ]

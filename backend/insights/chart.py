@@ -40,6 +40,7 @@ def draw(series: Series, *, ident: str, narrow: bool = False, paint: Paint | Non
         pen.text("bright", x=0, y=mood_top + 18)
         pen.text("low", x=0, y=mood_top + mood_height + 4)
     y = lanes.mood(pen, frame, series, top=mood_top, height=mood_height, hatch=hatch)
+    lanes.annotations(pen, frame, series, low=y)
     gap = 10 if narrow else 22
     y = lanes.scores(pen, frame, series, top=y + gap)
     with pen.inside("g", "layer-lanes"):
@@ -81,7 +82,10 @@ def heading(series: Series) -> str:
 
 def describe(series: Series) -> str:
     """The picture in a few sentences, for those who hear it."""
-    return " ".join([*_mood(series), _sessions(series), *_silence(series), "The table below has every number."])
+    noted = len(series.marked("annotation"))
+    notes = [f"The care team annotated {words.counted(noted, 'place', 'places')}."] if noted else []
+    said = [*_mood(series), _sessions(series), *_silence(series), *notes]
+    return " ".join([*said, "The table below has every number."])
 
 
 def _mood(series: Series) -> Sequence[str]:
@@ -98,7 +102,7 @@ def _mood(series: Series) -> Sequence[str]:
 
 
 def _sessions(series: Series) -> str:
-    held = series.trend.markers
+    held = series.marked("session")
     if not held:
         return "No session in this range."
     days = series.trend.days

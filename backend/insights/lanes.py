@@ -20,7 +20,7 @@ TRAIL_DAYS = 21
 def sessions(pen: Drawing, frame: Frame, series: Series, *, top: float, falls_to: float, wash: str) -> float:
     """Ember diamonds with the dose above, their fading trails, and dotted lines down to `falls_to`."""
     inside = [(series.position_of(s.at), s) for s in series.sessions]
-    named = bool(series.trend.markers)
+    named = bool(series.marked("session"))
     if frame.narrow:
         y = frame.name(pen, "Sessions", y=top, under="mg" if named else "") + 14
     else:
@@ -106,6 +106,19 @@ def _answers(pen: Drawing, frame: Frame, series: Series, *, low: float, height: 
                 pen.diamond(x=x, y=y, arm=radius + 1, cls="c-dot")
             else:
                 pen.mark("circle", "c-dot", cx=x, cy=y, r=radius)
+
+
+def annotations(pen: Drawing, frame: Frame, series: Series, *, low: float) -> None:
+    """Below the mood lane a small arrow where the care team noted something, with a line along the days it is about."""
+    for marker in series.marked("annotation"):
+        first = series.position_of(marker.at)
+        if marker.ended_at is not None:
+            last = min(series.position_of(marker.ended_at), float(frame.days)) - 0.5
+            left = frame.middle(max(first, 0.0) - 0.5)
+            if first < 0 or last > first + 0.5:
+                pen.mark("path", "c-span", d=path("M", left, low + 7, "H", frame.middle(last)))
+        if first >= 0:
+            pen.mark("path", "c-note", d=path("M", frame.middle(first), low + 3, "l", 3.5, 6.0, -7.0, 0.0, "z"))
 
 
 def drawn_means(series: Series) -> list[float | None]:

@@ -31,6 +31,8 @@ LIGHT: Paint = {
     "c-dia": {"fill": _EMBER},
     "c-glow": {"stop-color": _EMBER, "stop-opacity": "0.65"},
     "c-gone": {"stop-color": _EMBER, "stop-opacity": "0"},
+    "c-note": {"fill": _INK_2},
+    "c-span": {"stroke": _INK_2, "stroke-width": "2", "stroke-linecap": "round"},
     "c-rule": {"stroke": _EDGE, "stroke-dasharray": "4 3"},
     "c-phq": {"fill": "none", "stroke": _PHQ, "stroke-width": "2", "stroke-linejoin": "round"},
     "c-phd": {"fill": _SURFACE, "stroke": _PHQ, "stroke-width": "2"},

@@ -106,6 +106,12 @@ UNION ALL SELECT 'sessions', (
     FROM given JOIN treatment_session ON patient_id = patient AND deleted_at IS NULL
     WHERE started_at < %(closes)s AND status <> 'cancelled'
         AND (%(clinic)s::uuid IS NULL OR clinic_id = %(clinic)s))::text
+UNION ALL SELECT 'annotations', (
+    SELECT json_agg(json_build_array(
+        id, date_part('epoch', placed_at), about_until_on, private_at IS NOT NULL) ORDER BY placed_at, id)
+    FROM given JOIN treatment_annotation ON patient_id = patient AND deleted_at IS NULL
+    WHERE placed_at < %(closes)s AND (placed_at >= %(opens)s OR about_until_on > first_day)
+        AND CASE WHEN %(clinic)s::uuid IS NULL THEN private_at IS NULL ELSE clinic_id = %(clinic)s END)::text
 """
 
 
@@ -126,7 +132,13 @@ def series_of(
         starts=starts,
         lead_days=_LEAD_DAYS,
         readings=read(
-            patient_id=patient_id, clinic_id=clinic_id, starts=starts, since=since, until=span.until, answers=answers
+            patient_id=patient_id,
+            clinic_id=clinic_id,
+            zones=zones,
+            starts=starts,
+            since=since,
+            until=span.until,
+            answers=answers,
         ),
         now=now,
     )
@@ -136,6 +148,7 @@ def read(
     *,
     patient_id: uuid.UUID,
     clinic_id: uuid.UUID | None,
+    zones: ZoneHistory,
     starts: Sequence[datetime],
     since: date,
     until: date,
@@ -171,6 +184,7 @@ def read(
         used=used,
         abstained=abstained,
         sessions=[_session(*row) for row in told["sessions"]],
+        annotations=[_annotation(zones, *row) for row in told["annotations"]],
         first_at=first_at,
         last_at=last_at,
     )
@@ -213,4 +227,15 @@ def _session(session: str, started: float, ended: float | None, route: str, dose
         ended_at=None if ended is None else datetime.fromtimestamp(ended, UTC),
         route=route,
         dose_mg=dose_mg,
+    )
+
+
+def _annotation(zones: ZoneHistory, annotation: str, placed: float, until: str | None, private: bool) -> Marker:
+    day = None if until is None else date.fromisoformat(until)
+    return Marker(
+        kind="annotation",
+        at=datetime.fromtimestamp(placed, UTC),
+        annotation=uuid.UUID(annotation),
+        ended_at=None if day is None else calendar.day_starts(zones=zones, since=day, until=day)[0],
+        private=private,
     )

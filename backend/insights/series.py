@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from typing import Annotated, NamedTuple
 from uuid import UUID
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 # The small structs hold no other containers, so Python's collector of cycles need not look at the thousands of them.
 
@@ -79,14 +79,16 @@ class Day(Struct, frozen=True, gc=False):
 
 
 class Marker(Struct, frozen=True):
-    """Something that happened at an instant and belongs on the chart; so far `kind` is session."""
+    """Something that belongs on the chart: a session, or an annotation, up to `ended_at` if about days."""
 
-    kind: str
+    kind: Annotated[str, Meta(description="session or annotation")]
     at: datetime
     session: UUID | None = None
     ended_at: datetime | None = None
     route: str | None = None
     dose_mg: Annotated[float, Meta(ge=0, description="milligrams")] | None = None
+    annotation: UUID | UnsetType = UNSET
+    private: Annotated[bool, Meta(description="Only the care team sees the annotation")] | UnsetType = UNSET
 
 
 class Score(Struct, frozen=True):
@@ -152,6 +154,10 @@ class Series(Struct, frozen=True):
     sessions: tuple[Marker, ...]
     starts: tuple[datetime, ...]
 
+    def marked(self, kind: str) -> list[Marker]:
+        """The markers of the range that are of this kind, in the order of time."""
+        return [marker for marker in self.trend.markers if marker.kind == kind]
+
     def position_of(self, at: datetime) -> float:
         """The position of the day that holds an instant; before the range counted in days of 24 hours, below zero."""
         if at < self.starts[0]:
@@ -176,6 +182,7 @@ class Readings(Struct, frozen=True):
     used: Mapping[int, tuple[str, ...]] = {}
     abstained: Mapping[int, tuple[str, ...]] = {}
     sessions: Sequence[Marker] = ()
+    annotations: Sequence[Marker] = ()
     scores: Sequence[Score] = ()
     first_at: datetime | None = None
     last_at: datetime | None = None
@@ -259,7 +266,7 @@ def build(
         since=since,
         until=until,
         days=days,
-        markers=tuple(s for s in sessions if s.at >= starts[lead_days]),
+        markers=_inside([*sessions, *readings.annotations], since=starts[lead_days], until=starts[-1]),
         scores=tuple(score for score in readings.scores if starts[lead_days] <= score.at < starts[-1]),
         baseline=baseline,
         warnings=(),
@@ -271,6 +278,12 @@ def build(
         sessions=sessions,
         starts=tuple(starts[lead_days:]),
     )
+
+
+def _inside(markers: Sequence[Marker], *, since: datetime, until: datetime) -> tuple[Marker, ...]:
+    """In the order of time those in the range, and annotations about days that reach into it."""
+    late = [m for m in markers if m.at >= since or (m.kind == "annotation" and (m.ended_at or m.at) > since)]
+    return tuple(sorted((m for m in late if m.at < until), key=lambda marker: marker.at))
 
 
 def _hushed(

@@ -1,4 +1,4 @@
-"""Sessions as dated rows, and the side effects that a patient reports after them."""
+"""Sessions as dated rows, the side effects that a patient reports after them, and what the care team notes beside."""
 
 from django.db import models
 from django.db.models import F, Q
@@ -102,3 +102,67 @@ class SideEffect(Log):
             ),
         ]
         indexes = log_indexes("side_effect", "started_at", include=("kind", "severity"))
+
+
+class About(models.TextChoices):
+    """The kinds of record that an annotation may point at, by the word that the API uses for one of them."""
+
+    MOOD_CHECK_IN = "mood_check_in"
+    SLEEP_LOG = "sleep_log"
+    EXERCISE_LOG = "exercise_log"
+    NUTRITION_LOG = "nutrition_log"
+    SUBSTANCE_LOG = "substance_log"
+    SIDE_EFFECT = "side_effect"
+    SESSION = "session"
+    APPOINTMENT = "appointment"
+
+
+@remembered
+class Annotation(Versioned):
+    """What someone of the care team notes beside a patient's own words: about an instant, days, or a record.
+
+    Without `private_at` the patient reads it too. `placed_at` is its place on the trend and in lists: the instant, the
+    start of the first day in the patient's zone, or the record's own time.
+    """
+
+    clinic = models.ForeignKey(Clinic, on_delete=models.CASCADE, related_name="+")
+    patient = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="+")
+    # No constraint: who once worked here can be erased as a patient, and what they wrote about others stays.
+    author = models.ForeignKey(
+        Person, on_delete=models.SET_NULL, null=True, db_constraint=False, related_name="+"
+    )  # fmt: skip
+    about_at = models.DateTimeField(null=True, blank=True)
+    about_since_on = models.DateField(null=True, blank=True)
+    about_until_on = models.DateField(null=True, blank=True, help_text="The day after the last.")
+    about_type = models.CharField(max_length=16, choices=About, blank=True, default="")
+    about_id = models.UUIDField(null=True, blank=True)
+    placed_at = models.DateTimeField()
+    text = NoteField()
+    private_at = models.DateTimeField(null=True, blank=True, help_text="Since when only the care team sees it.")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(about_at__isnull=True) | Q(about_since_on__isnull=True),
+                name="annotation_instant_or_days",
+            ),
+            models.CheckConstraint(
+                condition=Q(about_since_on__isnull=True, about_until_on__isnull=True)
+                | Q(about_until_on__gt=F("about_since_on")),
+                name="annotation_days_have_both_ends",
+            ),
+            models.CheckConstraint(
+                condition=Q(about_type="", about_id__isnull=True)
+                | Q(about_type__in=About.values, about_id__isnull=False),
+                name="annotation_points_at_a_known_record",
+            ),
+            models.CheckConstraint(
+                condition=Q(about_at__isnull=False) | Q(about_since_on__isnull=False) | Q(about_id__isnull=False),
+                name="annotation_is_about_something",
+            ),
+            models.CheckConstraint(condition=~Q(patient=F("author")), name="annotation_of_another_person"),
+        ]
+        indexes = [
+            models.Index(fields=["patient", "placed_at", "id"], name="annotation_list_by_time"),
+            models.Index(fields=["patient", "change_number"], name="annotation_for_sync"),
+        ]

@@ -72,9 +72,9 @@ class ConsolePage(View):
         """The page itself, inside the transaction. May raise a Problem."""
         raise NotImplementedError
 
-    def page(self, template: str, context: dict[str, Any]) -> HttpResponse:
+    def page(self, template: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
         """The template within the console's frame."""
-        return render(self.request, template, {**self._frame(), **context})
+        return render(self.request, template, {**self._frame(), **context}, status=status)
 
     def _frame(self) -> dict[str, Any]:
         person, zone = self.actor.person, self.actor.person.time_zone

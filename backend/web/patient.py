@@ -5,26 +5,28 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import reverse
 from django.utils.safestring import mark_safe
 
 from backend.accounts import access, notes
+from backend.accounts.access import Record
 from backend.accounts.models import Person
 from backend.aftercare.models import MoodCheckIn
 from backend.common import clock
 from backend.common.problems import Problem, not_found
-from backend.insights import chart, lanes, panel, queries, words
+from backend.insights import chart, lanes, panel, queries, telling, timeline, words
 from backend.insights import days as calendar
 from backend.insights.attention import Level
 from backend.insights.panel import Coming, Row
 from backend.insights.series import Series
-from backend.web import figures, numbers
+from backend.web import annotations, figures, numbers
 from backend.web.pages import ConsolePage
 from backend.web.panel import FILTERS, TONES
 
 # name of the range in the address: days, the short word on the switch, the whole one
 RANGES = {"4w": (28, "4 w", "Four weeks"), "12w": (84, "12 w", "Twelve weeks"), "1y": (365, "1 y", "One year")}
+HAPPENED = 20  # entries of the timeline; the API has the rest
 _ANSWERS = ("mood", "anxiety", "energy", "irritability", "craving", "clarity")
 
 
@@ -40,6 +42,11 @@ class PatientPage(ConsolePage):
         chosen = request.GET.get("range", "12w")
         if chosen not in RANGES:
             raise Problem(status=400, code="invalid", detail="range is 4w, 12w or 1y.")
+        return self.record(record, chosen)
+
+    def record(self, record: Record, chosen: str, *, sent: QueryDict | None = None, fault: str = "") -> HttpResponse:
+        """The page of a record that was opened, with the form for an annotation as it was sent and what is wrong."""
+        patient_id = record.patient.id
         span = calendar.span_of(today=calendar.day_of(zones=record.zones, at=self.now), days=RANGES[chosen][0])
         series = queries.series_of(
             patient_id=patient_id,
@@ -71,7 +78,16 @@ class PatientPage(ConsolePage):
                     for r in reasons
                 ],
                 **self._side(record.patient, row, series),
+                "annotations": annotations.latest(record),
+                "form": annotations.form(record, now=self.now, sent=sent, fault=fault),
+                "happened": annotations.happened(
+                    timeline.page(record, now=self.now, limit=HAPPENED)[0], record=record, now=self.now
+                ),
+                "timeline_href": reverse("timeline", args=[patient_id]),
+                "annotate_href": reverse("annotate", args=[patient_id]),
+                "noted": bool(series.marked("annotation")),
             },
+            status=400 if fault else 200,
         )
 
     def _head(self, patient: Person, row: Row) -> dict[str, Any]:
@@ -156,7 +172,24 @@ class PatientPage(ConsolePage):
 def _note(last: MoodCheckIn) -> str:
     held = {"id": last.id, "patient_id": last.patient_id, "note": last.note}
     text = notes.opened(MoodCheckIn._meta.db_table, [held], ("note",))[0]["note"]
-    return "There is a note that cannot be read; the server's log says why." if text is None else text
+    return telling.UNREADABLE if text is None else text
+
+
+class Annotate(PatientPage):
+    """Where the form of the patient's page sends an annotation."""
+
+    http_method_names = ["get", "head", "options", "post"]
+
+    def show(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Back to the patient's page, or the page again with what is wrong. Raises a 404 problem to strangers."""
+        record = access.open_record(self.actor, kwargs["id"])
+        if record.own:
+            raise not_found()
+        if request.method == "POST":
+            fault = annotations.store(record, author=self.actor.person, sent=request.POST, now=self.now)
+            if fault:
+                return self.record(record, "12w", sent=request.POST, fault=fault)
+        return HttpResponseRedirect(f"{reverse('patient-page', args=[kwargs['id']])}#annotations")
 
 
 def _place(row: Row, everyone: Sequence[Row]) -> dict[str, str]:

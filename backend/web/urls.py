@@ -8,6 +8,7 @@ urlpatterns = [
     path("", panel.Panel.as_view(), name="panel"),
     path("patients/<uuid:id>", patient.PatientPage.as_view(), name="patient-page"),
     path("emergency", emergency.Emergency.as_view(), name="emergency"),
+    path("patients/<uuid:id>/annotate", patient.Annotate.as_view(), name="annotate"),
     path("sign-in/passkey", second_factor.PasskeySignIn.as_view(), name="passkey_sign_in"),
     path("sign-in/again", sign_ins.PasswordAgain.as_view(), name="account_reauthenticate"),
     path("sign-ins", sign_ins.SignIns.as_view(), name="sign_ins"),

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from backend.accounts import access
+from backend.accounts import access, keys, notes
 from backend.accounts.models import Clinic, Person
 from backend.aftercare.models import (
     Appointment,
@@ -16,7 +16,8 @@ from backend.aftercare.models import (
     SleepLog,
     SubstanceLog,
 )
-from backend.treatment.models import Session
+from backend.common.sealing import Place
+from backend.treatment.models import Session, SideEffect
 
 
 class Diary:
@@ -33,8 +34,12 @@ class Diary:
         }  # fmt: skip
 
     def _put(self, model: Any, at: datetime, **fields: Any) -> Any:
+        row = self._row(at, **fields)
         with access.acting_as(None, self.clinic.id, "diary"):
-            return model.objects.create(patient=self.patient, **self._row(at, **fields))
+            if row.get("note"):
+                place = Place(model._meta.db_table, row["id"], "note")
+                row["note"] = notes.seal(row["note"], by=keys.current(patient_id=self.patient.id, now=at), place=place)
+            return model.objects.create(patient=self.patient, **row)
 
     def mood(self, at: datetime, mood: int, **more: Any) -> MoodCheckIn:
         """A check-in."""
@@ -72,6 +77,12 @@ class Diary:
     def substance(self, day: date, at: datetime, substance: str, used: bool, **more: Any) -> SubstanceLog:
         """An answer to 'did you use it today?'."""
         row: SubstanceLog = self._put(SubstanceLog, at, day=day, substance=substance, used=used, **more)
+        return row
+
+    def side_effect(self, at: datetime, kind: str, *, minutes: int | None = None, **more: Any) -> SideEffect:
+        """A mild side effect, still there without `minutes`."""
+        ended = None if minutes is None else at + timedelta(minutes=minutes)
+        row: SideEffect = self._put(SideEffect, at, started_at=at, ended_at=ended, kind=kind, severity=1, **more)
         return row
 
     def session(self, at: datetime, *, status: str = "held", dose: str = "40.0", **more: Any) -> Session:
