@@ -78,10 +78,9 @@ def sealing(on: bool) -> Iterator[None]:
         from django.db import connections
 
         from backend.accounts import chain
-        from backend.common import clock
 
         while not over.wait(1):
-            chain.seal(now=clock.now())
+            chain.seal()
         connections.close_all()
 
     thread = threading.Thread(target=seal)

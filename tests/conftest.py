@@ -26,6 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 KEPT = {"django_migrations", "django_content_type", "auth_permission", "django_site"}
+TRAIL = ("accounts_auditevent", "accounts_auditsubject", "accounts_auditlink", "accounts_auditpending")
 
 
 @pytest.fixture(scope="session")
@@ -82,8 +83,12 @@ def _empty() -> None:
         tables = sorted({row[0] for row in cursor.fetchall()} - KEPT)
         # Row-level security is forced on the owner too; a session of maintenance sees what is there.
         cursor.execute("SET afterglow.purpose = 'maintenance: empty'")
-        probes = " UNION ALL ".join(f"SELECT '{t}' WHERE EXISTS (SELECT FROM \"{t}\")" for t in tables)  # noqa: S608
+        probes = " UNION ALL ".join(f"SELECT '{t}' WHERE EXISTS (SELECT FROM \"{t}\")" for t in tables)
         cursor.execute(probes)
-        if filled := [row[0] for row in cursor.fetchall()]:
+        if filled := [row[0] for row in cursor.fetchall() if row[0] not in TRAIL]:
             cursor.execute(f"TRUNCATE {', '.join(filled)} CASCADE")
+        # The audit trail refuses to be emptied, and tells of the tables that were.
+        cursor.execute("".join(f"ALTER TABLE {table} DISABLE TRIGGER USER;" for table in TRAIL))
+        cursor.execute(f"TRUNCATE {', '.join(TRAIL)}")
+        cursor.execute("".join(f"ALTER TABLE {table} ENABLE TRIGGER USER;" for table in TRAIL))
         cursor.execute("RESET afterglow.purpose")

@@ -140,6 +140,13 @@ def the_patient(cast: Cast) -> Made:
 # Words in an address that name no record: whoever asks is answered about the own account or clinic.
 WORDS = {"purpose": "messages_email", "kind": "sleep_logs"}
 
+
+def audit_event(cast: Cast) -> Made:
+    """A look at the patient's record."""
+    cast.client(cast.psychiatrist).send("GET", f"patients/{cast.patient.id}")
+    return {"id": cast.client(cast.patient).send("GET", "audit?limit=1").json()["results"][0]["id"]}
+
+
 # By the name of the address. An address without an id needs no object: None.
 OBJECTS: dict[str, Callable[..., Made] | None] = {
     **{f"{kind}-detail": _log(kind) for kind in BODIES},
@@ -152,6 +159,8 @@ OBJECTS: dict[str, Callable[..., Made] | None] = {
     "annotations": the_patient,
     "appointment": appointment,
     "appointments": None,
+    "audit": None,
+    "audit-event": audit_event,
     "break-glass": lambda cast: {"id": cast.unassigned_patient.id},
     "care-team": the_patient,
     "care-team-member": care_team_member,

@@ -1,7 +1,9 @@
 """The one door: to the database (`acting_as`), and to a patient's record (`open_record`)."""
 
 import uuid
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
@@ -20,6 +22,7 @@ __all__ = [
     "actor_of",
     "clinics",
     "dispatching",
+    "entered_by",
     "is_patient_here",
     "known_now",
     "machine_of",
@@ -42,6 +45,9 @@ class Actor:
     roles: frozenset[str]
     device_id: uuid.UUID | None = None
     request_id: str = ""
+    address: str = ""
+    # Whose content the answer holds; whoever opens a record or lists people adds to it, and the door tells the trail.
+    shown: set[uuid.UUID] = field(default_factory=set, compare=False, repr=False)
 
     @property
     def here(self) -> uuid.UUID:
@@ -85,8 +91,21 @@ class Record:
         return zones_of(self.patient)
 
 
+@contextmanager
+def entered_by(actor: Actor, purpose: str) -> Iterator[None]:
+    """The transaction of a request: the actor acts, for what the purpose says."""
+    who = (actor.person.id, actor.clinic_id, purpose, actor.device_id, actor.request_id)
+    with acting_as(*who, roles=actor.roles, address=actor.address):
+        yield
+
+
 def actor_of(
-    *, person: Person, clinic_id: uuid.UUID | None, device_id: uuid.UUID | None = None, request_id: str = ""
+    *,
+    person: Person,
+    clinic_id: uuid.UUID | None,
+    device_id: uuid.UUID | None = None,
+    request_id: str = "",
+    address: str = "",
 ) -> Actor:
     """The person as an actor in the clinic named, or in the only one. Raises a 400 or 403 problem.
 
@@ -109,6 +128,7 @@ def actor_of(
         roles=roles.get(clinic_id, frozenset()) if clinic_id else frozenset(),
         device_id=device_id,
         request_id=request_id,
+        address=address,
     )
 
 
@@ -158,13 +178,17 @@ def _patients_here(actor: Actor, found: Q) -> QuerySet[Person]:
 def open_record(actor: Actor, patient_id: uuid.UUID, *shares: str) -> Record:
     """The record of this patient, for the patient, a clinician who may open it, a caregiver with one of `shares`.
 
-    Raises a 404 problem to all others; a psychiatrist of the patient's clinic is told how to open it in an emergency.
+    The audit trail will say so. Raises a 404 problem to all others; a psychiatrist of the patient's clinic is told how
+    to open it in an emergency.
     """
     if actor.person.id == patient_id and actor.is_patient:
+        actor.shown.add(patient_id)
         return Record(patient=actor.person, clinic_id=None)
     if patient := _patients_here(actor, _treated_by(actor)).filter(id=patient_id).first():
+        actor.shown.add(patient_id)
         return Record(patient=patient, clinic_id=actor.here)
     if patient := _patients_here(actor, _shared_with(actor, *shares)).filter(id=patient_id).first():
+        actor.shown.add(patient_id)
         return Record(patient=patient, clinic_id=actor.here, by_caregiver=True)
     if Role.PSYCHIATRIST in actor.roles and is_patient_here(patient_id):
         raise Problem(

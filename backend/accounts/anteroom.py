@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponseBase
 
 from backend.accounts import access
 from backend.accounts.sessions import SessionStore, token_of
+from backend.common import client_address
 
 ROOMS = ("/api/v1/auth/", "/sign-in", "/sign-out", "/second-factor")
 # Where a session that is on its way to being signed in keeps whose it is: allauth's own names.
@@ -36,7 +37,13 @@ class Anteroom:
             return self.get_response(request)
         person = next(_persons(request), None)
         with access.acting_as(
-            person, None, "sign-in", None, getattr(request, "request_id", ""), key=_key(_sent(request))
+            person,
+            None,
+            "sign-in",
+            None,
+            getattr(request, "request_id", ""),
+            key=_key(_sent(request)),
+            address=client_address.address_of(request),
         ):
             response = self.get_response(request)
             if response.status_code >= 500:

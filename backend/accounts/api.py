@@ -48,6 +48,7 @@ class Patients(DoorView):
         if name := queries.text(request, "name"):
             patients = patients.filter(full_name__icontains=name)
         page = pages.page(patients, request=request, ordering=("full_name", "id"))
+        self.actor.shown.update(person.id for person in page["results"])
         whole = self.actor.is_clinician
         return Response({**page, "results": [_patient(person, whole=whole) for person in page["results"]]})
 
@@ -59,11 +60,13 @@ class Patients(DoorView):
         mine = access.patients_of(self.actor).filter(full_name__iexact=name, born_on=born_on)
         found = [_patient(person, whole=self.actor.is_clinician) for person in mine.order_by("id")[:20]]
         known = {row["id"] for row in found}
-        return found + [
+        found += [
             {"id": other.id, "name": other.name, "born_on": other.born_on, **_UNTOLD}
             for other in emergency.find(name=name, born_on=born_on)
             if other.id not in known
         ]
+        self.actor.shown.update(row["id"] for row in found)
+        return found
 
 
 class PatientDetail(DoorView):
@@ -94,6 +97,7 @@ class TeamView(DoorView):
             clinic_id=self.actor.here, person_id=id, role=Role.PATIENT, ended_at__isnull=True
         ).exists():
             raise problems.not_found()
+        self.actor.shown.add(id)
 
     def _team(self, id: uuid.UUID) -> list[dict[str, Any]]:
         rows = CareTeamMember.objects.filter(clinic_id=self.actor.here, patient_id=id, ended_at__isnull=True)
@@ -173,6 +177,7 @@ class ClinicDetail(DoorView):
     """The clinic for which one acts."""
 
     roles = {"GET": reach.EVERYBODY}
+    audited = False  # an address, and nobody's
 
     @extend_schema(operation_id="clinic_read", responses={200: CLINIC})
     def get(self, request: Request, id: uuid.UUID) -> Response:

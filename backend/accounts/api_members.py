@@ -32,6 +32,7 @@ class MemberView(DoorView):
         found = self.members(clinic).filter(id=member).first()
         if found is None:
             raise problems.not_found()
+        self.actor.shown.add(found.person_id)
         return found
 
 
@@ -58,6 +59,7 @@ class Members(MemberView):
         if name := queries.text(request, "name"):
             found = found.filter(person__full_name__icontains=name)
         page = pages.page(found, request=request, ordering=("-since_at", "-id"))
+        self.actor.shown.update(row.person_id for row in page["results"])
         return Response({**page, "results": [_member(row) for row in page["results"]]})
 
 

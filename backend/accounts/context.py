@@ -1,7 +1,7 @@
 """In whose name the database is asked: transactions that say who acts, in which clinic, and why."""
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
@@ -25,6 +25,8 @@ def acting_as(
     *,
     key: str = "",
     using: str = "default",
+    roles: Collection[str] = (),
+    address: str = "",
 ) -> Iterator[None]:
     """A transaction as the application's role, in which the database knows who acts, where and why.
 
@@ -34,7 +36,7 @@ def acting_as(
     commits in steps enters once for each. An exception rolls everything back.
     """
     with transaction.atomic(using=using, durable=True):
-        _set_context(using, person, clinic, purpose, device, request_id, isolation, key)
+        _set_context(using, person, clinic, purpose, device, request_id, isolation, key, roles, address)
         yield
 
 
@@ -105,6 +107,8 @@ def _set_context(
     request_id: str,
     isolation: Isolation | None,
     key: str = "",
+    roles: Collection[str] = (),
+    address: str = "",
 ) -> None:
     who = {"person": person, "clinic": clinic, "purpose": purpose, "device": device, "request": request_id}
     with connections[alias].cursor() as cursor:
@@ -116,6 +120,7 @@ def _set_context(
             "set_config('afterglow.purpose', %s, true), set_config('afterglow.device', %s, true), "
             "set_config('afterglow.request', %s, true), set_config('afterglow.key', %s, true), "
             "set_config('afterglow.at', %s, true), "
+            "set_config('afterglow.roles', %s, true), set_config('afterglow.address', %s, true), "
             "set_config('pghistory.context_id', %s, true), set_config('pghistory.context_metadata', %s, true)",
             [
                 str(person or ""),
@@ -125,6 +130,8 @@ def _set_context(
                 request_id,
                 key,
                 clock.now().isoformat(),
+                ",".join(sorted(roles)),
+                address,
                 str(uuid.uuid4()),
                 orjson.dumps({name: str(value) for name, value in who.items() if value}).decode(),
             ],

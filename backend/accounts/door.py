@@ -13,22 +13,26 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from backend.accounts import access, lifetimes, second_factor
+from backend.accounts import access, lifetimes, second_factor, trail
 from backend.accounts.access import Actor
+from backend.accounts.models import Action
 from backend.accounts.reach import EVERYBODY, Grant
-from backend.common import clock, problems
+from backend.common import client_address, clock, problems
 from backend.common.problems import FieldError, Problem
 
 
 class DoorView(APIView):
     """One request, one transaction: entered after sign-in, rolled back by an exception or a refusal (400 and above).
 
-    `roles` declares for each verb which roles may use it and how far they reach (accounts/reach.py).
+    `roles` declares for each verb which roles may use it and how far they reach (accounts/reach.py). What
+    the answer showed (`actor.shown`) goes into the audit trail, unless the view is not `audited`: it tells of nobody.
     """
 
     permission_classes = (permissions.IsAuthenticated,)
     _door: contextlib.ExitStack
     roles: ClassVar[Mapping[str, Grant]]
+    audited: ClassVar[bool] = True
+    told_as: ClassVar[Action | None] = None  # what a reading is in the trail, where it is neither a read nor a list
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """DRF's order of things, with the door to the database right after authentication."""
@@ -46,25 +50,22 @@ class DoorView(APIView):
         self._check_role(request)
 
     def _enter(self, request: Request) -> None:
+        # Sign-in tables (session, person, memberships) are read before the door; from then on the clinic is certain.
+        asks: dict[str, Any] = {
+            "person": request.user,
+            "device_id": device_of(request.auth),
+            "request_id": getattr(request, "request_id", ""),
+            "address": client_address.address_of(request),
+        }
+        self.actor: Actor = Actor(clinic_id=None, roles=frozenset(), **asks)  # whose refusal what follows may be
         if second_factor.is_missing(person=request.user, session=request.auth):  # type: ignore[arg-type]
             raise Problem(
                 status=403,
                 code="second_factor_required",
                 detail="Staff sign in with a second factor: set one up at auth/app/v1/account/authenticators/totp.",
             )
-        # Sign-in tables (session, person, memberships) are read before the door; from then on the clinic is certain.
-        self.actor: Actor = access.actor_of(
-            person=request.user,  # type: ignore[arg-type]
-            clinic_id=_uuid_header(request, "X-Clinic"),
-            device_id=device_of(request.auth),
-            request_id=getattr(request, "request_id", ""),
-        )
-        actor = self.actor
-        self._door.enter_context(
-            access.acting_as(
-                actor.person.id, actor.clinic_id, self._purpose(request), actor.device_id, actor.request_id
-            )
-        )
+        self.actor = access.actor_of(clinic_id=_uuid_header(request, "X-Clinic"), **asks)
+        self._door.enter_context(access.entered_by(self.actor, self._purpose(request)))
         self._entered = True
 
     def _purpose(self, request: Request) -> str:
@@ -85,11 +86,15 @@ class DoorView(APIView):
                 response = super().dispatch(request, *args, **kwargs)
                 if self._entered and response.status_code >= 400:
                     transaction.set_rollback(True)
+                elif self._entered and self.audited:
+                    trail.tell(self.actor, request, answer=getattr(response, "data", None), told_as=self.told_as)
         except DatabaseError as error:
             problem = _of_database(error)
             if problem is None:
                 raise
             response = self.finalize_response(self.request, self.handle_exception(problem), *args, **kwargs)
+        if self.audited and hasattr(self, "actor"):
+            trail.tell_refusal(self.actor, request, status=response.status_code, code=_code(response))
         return response
 
     def handle_exception(self, exc: Exception) -> Response:
@@ -97,6 +102,12 @@ class DoorView(APIView):
         if isinstance(exc, DatabaseError):
             exc = _of_database(exc) or exc
         return super().handle_exception(exc)
+
+
+def _code(response: HttpResponseBase) -> str:
+    """The code of a refusal, for the audit trail."""
+    data = getattr(response, "data", None)
+    return str(data.get("code", "")) if isinstance(data, Mapping) else ""
 
 
 def _of_database(error: DatabaseError) -> Problem | None:

@@ -2,6 +2,8 @@
 
 from backend.accounts.holdings import Fate, Holding, of_model, register
 from backend.accounts.models import (
+    AuditEvent,
+    AuditSubject,
     BreakGlass,
     Caregiver,
     CareTeamMember,
@@ -41,6 +43,19 @@ def declare() -> None:
         of_model(Caregiver, "person_id", section="cares_for"),
         of_model(ConsentRecord, "patient_id", section="consents", for_clinicians=True, clinic="clinic_id"),
         of_model(ZoneStay, "person_id", section="time_zones", for_clinicians=True, of_account=True),
+        *(
+            of_model(
+                model,
+                holder,
+                fate=Fate.KEPT,
+                why="who saw and did what must be shown later; it holds ids, no content",
+            )
+            for model, holder in (
+                (AuditEvent, "person_id"),
+                (AuditSubject, "patient_id"),
+                (AuditSubject, "person_id"),
+            )
+        ),
         of_model(PatientCounter, "patient_id", why="a counter, and nothing that is said about anyone"),
         of_model(DataKey, "patient_id", why="the key to the notes, which an export holds opened"),
         of_model(Device, "person_id", section="devices", hidden=frozenset({"push"}), of_account=True),

@@ -20,9 +20,9 @@ from allauth.mfa.webauthn.forms import (
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError
 
-from backend.accounts import access, attempts, second_factor
+from backend.accounts import access, attempts, audit, second_factor
 from backend.accounts.attempts import Kind
-from backend.accounts.models import Person
+from backend.accounts.models import Action, Person
 from backend.accounts.sign_in import Adapter, count
 from backend.common import clock
 
@@ -44,6 +44,7 @@ class _OneCode:
         except second_factor.CodeUsed:
             raise second_factor.Adapter().validation_error("code_used") from None
         if found is None:
+            audit.note(action=Action.SIGN_IN_FAILED, object_type="sign-in", reason="wrong code", person_id=self.user.pk)
             raise second_factor.Adapter().validation_error("incorrect_code")
         attempts.forgive(numbers=tried)
         found.user = self.user

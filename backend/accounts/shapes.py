@@ -7,7 +7,7 @@ from drf_spectacular.utils import OpenApiParameter
 
 from backend.accounts.consent_texts import Purpose
 from backend.accounts.isolation import Share
-from backend.accounts.models import Act, Role, SexAtBirth
+from backend.accounts.models import Act, Action, Role, SexAtBirth
 from backend.common import openapi
 
 _ID = {"type": "string", "format": "uuid"}
@@ -143,6 +143,28 @@ SIGN_IN = openapi.named(
         ends_at=_AT,
         second_factor={"type": "boolean"},
         current={"type": "boolean"},
+    ),
+)
+AUDIT_EVENT = openapi.named(
+    "AuditEvent",
+    _object(
+        id=_ID,
+        at=_AT,
+        actor=_object(
+            id=_ID_OR_NULL,
+            role={**_TEXT, "description": "Held then, by commas where several; `person` at sign-in, `system` for jobs"},
+            name=_TEXT_OR_NULL,
+        ),
+        action={"type": "string", "enum": list(Action.values)},
+        object=_object(
+            type={**_TEXT, "description": "The resource, such as `mood-check-ins` or `patients/trend`"},
+            id={**_ID_OR_NULL, "description": "null when it was none or several"},
+            ids={"type": "array", "items": _ID},
+        ),
+        patients={"type": "array", "items": _ID, "description": "Whose content was shown or concerned"},
+        reason=_TEXT_OR_NULL,
+        **{"from": _object(address=_TEXT_OR_NULL, device=_ID_OR_NULL)},
+        request=_TEXT_OR_NULL,
     ),
 )
 PAGING = [

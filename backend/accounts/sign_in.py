@@ -18,9 +18,9 @@ from django.template.loader import render_to_string
 from rest_framework import authentication, exceptions
 from rest_framework.request import Request
 
-from backend.accounts import access, activity, arrivals, attempts, invitations, outbox, sessions
+from backend.accounts import access, activity, arrivals, attempts, audit, invitations, outbox, sessions
 from backend.accounts.attempts import Kind
-from backend.accounts.models import Person, Session
+from backend.accounts.models import Action, Person, Session
 from backend.accounts.sessions import token_of
 from backend.common import clock
 from backend.common.client_address import address_of, network_of
@@ -176,6 +176,7 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]
         person = auth.authenticate(request, **credentials)
         AuthenticationBackend.unstash_authenticated_user()
         if person is None:
+            audit.note(action=Action.SIGN_IN_FAILED, object_type="sign-in", reason="wrong password or unknown address")
             self.authentication_failed(request, **credentials)
             return None
         attempts.forgive(numbers=self._attempt)
@@ -193,6 +194,7 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def post_login(self, request: HttpRequest, user: Person, **kwargs: Any) -> Any:
         """The session learns on which device, since when and how proved; a new device is told to the person."""
+        audit.note(action=Action.SIGN_IN, object_type="sign-in", person_id=user.pk)
         methods = {record.get("method") for record in get_authentication_records(request, user)}
         arrivals.note(
             request,
@@ -203,6 +205,12 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]
             now=clock.now(),
         )
         return super().post_login(request, user, **kwargs)
+
+    def logout(self, request: HttpRequest) -> None:
+        """Ends the session."""
+        if request.user.is_authenticated:
+            audit.note(action=Action.SIGN_OUT, object_type="sign-in", person_id=request.user.pk)
+        super().logout(request)
 
 
 _CHANGES = {
@@ -227,6 +235,7 @@ def count(request: HttpRequest, *, kind: Kind, who: str, param: str) -> tuple[in
 
 def refuse_locked(request: HttpRequest, *, param: str) -> NoReturn:
     """The same refusal for every limit of signing in."""
+    audit.note(action=Action.SIGN_IN_FAILED, object_type="sign-in", reason="too many attempts")
     refusal = Adapter(request).validation_error("too_many_login_attempts")
     if not is_headless_request(request):
         raise refusal from None

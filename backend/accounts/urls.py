@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from backend.accounts import api, api_consents, api_devices, api_invitations, api_members, api_sharing
+from backend.accounts import api, api_audit, api_consents, api_devices, api_invitations, api_members, api_sharing
 
 urlpatterns = [
     path("patients", api.Patients.as_view(), name="patients"),
@@ -23,6 +23,8 @@ urlpatterns = [
     path("me/devices/<uuid:id>", api_devices.MyDevice.as_view(), name="my-device"),
     path("me/sessions", api_devices.MySignIns.as_view(), name="my-sign-ins"),
     path("me/sessions/<uuid:id>", api_devices.MySignIn.as_view(), name="my-sign-in"),
+    path("audit", api_audit.Audit.as_view(), name="audit"),
+    path("audit/<uuid:id>", api_audit.AuditDetail.as_view(), name="audit-event"),
     path("clinics/<uuid:id>", api.ClinicDetail.as_view(), name="clinic"),
     path("clinics/<uuid:id>/members", api_members.Members.as_view(), name="members"),
     path("clinics/<uuid:id>/members/<uuid:member>", api_members.MemberDetail.as_view(), name="member"),

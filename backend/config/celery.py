@@ -10,6 +10,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
 
 OUTBOX_SECONDS = 10.0
 RIGHTS_SECONDS = 30.0
+SEAL_SECONDS = 1.0
 app = Celery("afterglow")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
@@ -23,7 +24,7 @@ def _log_as_django_does(**_: Any) -> None:
 @beat_init.connect
 def _start_the_sweep(**_: Any) -> None:
     """Beat's own thread: it works while the broker is away, when beat's scheduler does not."""
-    from backend.accounts import outbox
+    from backend.accounts import heads, outbox
     from backend.common import clock
     from backend.config import beat_entries
     from backend.interop import work
@@ -33,6 +34,8 @@ def _start_the_sweep(**_: Any) -> None:
     # A thread of its own, for a mail server that hangs holds it for many seconds.
     watch.Watch("outbox", round_=lambda: outbox.send_due(now=clock.now()), pause=OUTBOX_SECONDS).start()
     watch.Watch("rights", round_=lambda: work.stand_in(now=clock.now()), pause=RIGHTS_SECONDS).start()
+    sealer = heads.Sealer()
+    watch.Watch("audit chain", round_=lambda: sealer.round(now=clock.now()), pause=SEAL_SECONDS).start()
     beat_entries.settle()
 
 

@@ -100,6 +100,16 @@ def statements(tables: Iterable[str]) -> list[str]:
         f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {APPLICATION}",
     ]
     present = set(tables)
+    # The audit trail is written by the owner's function alone, and nobody changes it.
+    trail = {
+        "accounts_auditevent": "SELECT",
+        "accounts_auditsubject": "SELECT",
+        "accounts_auditlink": "SELECT, INSERT",
+        "accounts_auditpending": "SELECT, DELETE",
+    }
+    for name, rights in trail.items():
+        if name in present:
+            lines += [f"REVOKE ALL ON {name} FROM {APPLICATION}", f"GRANT {rights} ON {name} TO {APPLICATION}"]
     dispatched = [name for name in DISPATCH_TABLES if name in present]
     if dispatched:
         lines.append(f"GRANT SELECT, INSERT, UPDATE ON {', '.join(dispatched)} TO {DISPATCH}")

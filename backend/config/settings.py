@@ -268,3 +268,4 @@ PGHISTORY_APPEND_ONLY = True
 
 # Logs: one line an event, the request's id in each, no personal data.
 LOGGING = logs.configured(level=env.str("LOG_LEVEL", "INFO"))
+AUDIT_HEADS_FILE = env.str("AUDIT_HEADS_FILE", "")  # where the heads of the audit chains are told, beside the log

@@ -39,9 +39,11 @@ class Emergency(ConsolePage):
         if not name and not born:
             return None, ""
         try:
-            return list(emergency.find(name=name, born_on=date.fromisoformat(born))), ""
+            found = list(emergency.find(name=name, born_on=date.fromisoformat(born)))
         except ValueError:
             return None, "Give the birth date as year-month-day, for example 1984-03-21."
+        self.actor.shown.update(person.id for person in found)
+        return found, ""
 
     def _open(self, request: HttpRequest) -> HttpResponse:
         patient, reason = _uuid(request.POST.get("patient", "")), request.POST.get("reason", "").strip()

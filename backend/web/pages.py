@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
@@ -12,11 +12,11 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views import View
 
-from backend.accounts import access, activity, second_factor
+from backend.accounts import access, activity, second_factor, trail
 from backend.accounts.access import Actor
 from backend.accounts.door import device_of
-from backend.accounts.models import CLINICIANS, Clinic, Person, Role
-from backend.common import clock
+from backend.accounts.models import CLINICIANS, OVERSEERS, Clinic, Person, Role
+from backend.common import client_address, clock
 from backend.common.problems import Problem
 from backend.insights import words
 from backend.web import errors
@@ -28,10 +28,11 @@ _ROLES = (Role.PSYCHIATRIST, Role.THERAPIST, Role.NURSE, Role.ADMINISTRATOR, Rol
 class ConsolePage(View):
     """One page view, one transaction: entered after sign-in is certain, rolled back by an exception or a refusal.
 
-    Only clinicians pass; others get words and not a page. A subclass answers `show`.
+    Only the roles in `readers` pass; others get words and not a page. A subclass answers `show`.
     """
 
     http_method_names = ["get", "head", "options"]
+    readers: ClassVar[frozenset[str]] = frozenset(CLINICIANS)
     now: datetime
     actor: Actor
 
@@ -46,27 +47,38 @@ class ConsolePage(View):
         if second_factor.is_missing(person=person, session=request.session):
             return to_set_up(request)
         activity.note(request=request, session=request.session, person=person, now=self.now)
-        request_id = getattr(request, "request_id", "")
         try:
             self.actor = access.actor_of(
                 person=person,
                 clinic_id=self._clinic(request, person),
                 device_id=device_of(request.session),
-                request_id=request_id,
+                request_id=getattr(request, "request_id", ""),
+                address=client_address.address_of(request),
             )
-            if not self.actor.is_clinician:
-                return errors.page(request, status=403)
-            purpose = f"page {type(self).__name__}"
-            with access.acting_as(person.id, self.actor.clinic_id, purpose, self.actor.device_id, request_id):
+            if not self.actor.roles & self.readers:
+                return self._refused(request, 403)
+            with access.entered_by(self.actor, f"page {type(self).__name__}"):
                 response = self.show(request, *args, **kwargs)
                 if response.status_code >= 400:
                     transaction.set_rollback(True)
+                else:
+                    trail.tell(self.actor, request)
+            trail.tell_refusal(self.actor, request, status=response.status_code)
         except Problem as problem:
             if problem.code == "break_glass_required":
+                trail.tell_refusal(self.actor, request, status=403, code=problem.code)
                 return redirect(f"{reverse('emergency')}?patient={kwargs['id']}")
-            return errors.page(request, status=problem.status_code)
+            return self._refused(request, problem.status_code)
         response["Cache-Control"] = "private, no-store"
         return response
+
+    def _refused(self, request: HttpRequest, status: int) -> HttpResponse:
+        if hasattr(self, "actor"):
+            trail.tell_refusal(self.actor, request, status=status)
+            if status == 403 and self.actor.roles & OVERSEERS:
+                way = {"link_href": reverse("audit-trail"), "link_text": "Who saw and changed what"}
+                return errors.page(request, status=status, **way)
+        return errors.page(request, status=status)
 
     def show(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """The page itself, inside the transaction. May raise a Problem."""
@@ -89,6 +101,8 @@ class ConsolePage(View):
                 "name": person.full_name,
                 "role": Role(role).label if role else "",
                 "clinic": clinic,
+                "cares": self.actor.is_clinician,
+                "oversees": bool(self.actor.roles & OVERSEERS),
                 "time": f"{words.dated(local.date())}, {local:%H:%M}",
                 "clock": f"{local:%H:%M}",
                 "offset": words.offset(self.now, zone=zone),
@@ -97,7 +111,7 @@ class ConsolePage(View):
 
     def _clinic(self, request: HttpRequest, person: Person) -> uuid.UUID | None:
         """The clinic that a person with several reads for: the one chosen by `?clinic=`, kept in the session."""
-        mine = [str(clinic) for clinic, held in person.open_roles.items() if held & CLINICIANS]
+        mine = [str(clinic) for clinic, held in person.open_roles.items() if held & self.readers]
         asked = request.GET.get("clinic", "")
         if asked in mine and asked != request.session.get("clinic"):
             request.session["clinic"] = asked

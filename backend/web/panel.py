@@ -51,6 +51,7 @@ class Panel(ConsolePage):
         chosen = chosen if chosen in FILTERS else "all"
         find = " ".join(request.GET.get("find", "").split())[:100]
         shown = [row for row in everyone if FILTERS[chosen][1](row) and find.casefold() in row.name.casefold()]
+        self.actor.shown.update(row.patient for row in shown)
         needed = sum(1 for row in everyone if FILTERS["needed"][1](row))
         filtered = chosen != "all" or bool(find)
         return self.page(

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from allauth.account.adapter import get_adapter
 from allauth.account.views import LoginView
-from django.contrib import auth
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -69,5 +69,5 @@ class SignOut(View):
 
     def post(self, request: HttpRequest) -> HttpResponseRedirect:
         """Does it."""
-        auth.logout(request)
+        get_adapter(request).logout(request)
         return redirect("account_login")

@@ -98,7 +98,7 @@ def everywhere(text: str) -> dict[str, int]:
     tables = [row[0] for row in as_owner("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
     found = {}
     for table in tables:
-        (count,) = as_owner(f'SELECT count(*) FROM "{table}" t WHERE t::text ~ %s', [text])[0]  # noqa: S608
+        (count,) = as_owner(f'SELECT count(*) FROM "{table}" t WHERE t::text ~ %s', [text])[0]
         if count:
             found[table] = count
     return found

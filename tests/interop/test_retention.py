@@ -47,7 +47,7 @@ def elsewheres_rule(cast: Cast, days: int) -> None:
 
 def left(person: Person, table: str = "aftercare_moodcheckin") -> int:
     """How many rows the person has there."""
-    return int(as_owner(f"SELECT count(*) FROM {table} WHERE patient_id = %s", [person.id])[0][0])  # noqa: S608
+    return int(as_owner(f"SELECT count(*) FROM {table} WHERE patient_id = %s", [person.id])[0][0])
 
 
 def test_without_a_rule_nothing_is_ever_removed(cast: Cast) -> None:

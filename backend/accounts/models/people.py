@@ -29,6 +29,7 @@ class Role(models.TextChoices):
 
 CLINICIANS = frozenset({Role.PSYCHIATRIST, Role.THERAPIST, Role.NURSE})
 ADMINISTRATORS = frozenset({Role.ADMINISTRATOR})
+OVERSEERS = frozenset({Role.ADMINISTRATOR, Role.AUDITOR})
 STAFF = CLINICIANS | {Role.ADMINISTRATOR, Role.AUDITOR}
 
 

@@ -81,6 +81,7 @@ class AppointmentView(DoorView):
             raise problems.not_found()
         if row.deleted_at is not None:
             raise _gone(row)
+        self.actor.shown.add(row.patient_id)
         return row
 
     def _may_see(self, row: Appointment) -> bool:
@@ -138,6 +139,7 @@ class Appointments(AppointmentView):
         }
         rows = rows.filter(**{name: value for name, value in wanted.items() if value is not None})
         page = pages.page(rows, request=request, ordering=("-starts_at", "-id"))
+        self.actor.shown.update(row.patient_id for row in page["results"])
         return Response({**page, "results": as_json(page["results"], with_notes=with_notes)})
 
 

@@ -178,6 +178,7 @@ class LogDetail(KindView):
         found = rows.find(kind=self.kind, patient_ids=theirs, id=id)
         if found is None or found["deleted_at"] is not None:
             raise problems.not_found()
+        self.actor.shown.add(found["patient_id"])
         return found
 
     def _base(self, request: Request, id: uuid.UUID) -> int | None:

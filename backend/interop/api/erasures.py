@@ -57,6 +57,7 @@ class ErasureView(DoorView):
         office = row is not None and row.clinic_id == self.actor.clinic_id and self.actor.roles & ADMINISTRATORS
         if row is None or not (mine or office):
             raise problems.not_found()
+        self.actor.shown.add(row.patient_id)
         return row
 
     def shown(self, row: ErasureRequest, *, status: int = 200) -> Response:
@@ -79,6 +80,7 @@ class ErasureRequests(ErasureView):
         if self.actor.roles & ADMINISTRATORS:
             rows = ErasureRequest.objects.filter(clinic_id=self.actor.here)
         page = pages.page(rows, request=request, ordering=("-requested_at", "-id"))
+        self.actor.shown.update(row.patient_id for row in page["results"])
         held = erasure.held(row.patient_id for row in page["results"])
         return Response({**page, "results": [shapes.erasure(row, held=held) for row in page["results"]]})
 
@@ -193,6 +195,7 @@ class LegalHolds(ErasureView):
         if patient := queries.identifier(request, "patient"):
             rows = rows.filter(patient_id=patient)
         page = pages.page(rows, request=request, ordering=("-set_at", "-id"))
+        self.actor.shown.update(row.patient_id for row in page["results"])
         return Response({**page, "results": [shapes.hold(row) for row in page["results"]]})
 
     @extend_schema(

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from backend.accounts import reach
 from backend.accounts.door import DoorView
+from backend.accounts.models import Action
 from backend.accounts.shapes import PAGING
 from backend.common import bodies, openapi, pages, problems, queries
 from backend.common.bodies import Struct
@@ -43,13 +44,16 @@ class ExportView(DoorView):
         job = Export.objects.filter(id=id, person=self.actor.person).first()
         if job is None:
             raise problems.not_found()
+        self.actor.shown.add(job.patient_id)
         return job
 
     def mine(self, request: Request) -> dict[str, Any]:
         """A page of the actor's exports, newest first."""
         queries.refuse_unknown(request, {"limit", "cursor"})
         rows = Export.objects.filter(person=self.actor.person)
-        return pages.page(rows, request=request, ordering=("-requested_at", "-id"))
+        page = pages.page(rows, request=request, ordering=("-requested_at", "-id"))
+        self.actor.shown.update(job.patient_id for job in page["results"])
+        return page
 
 
 class Exports(ExportView):
@@ -97,6 +101,7 @@ class ExportFile(ExportView):
     """The file itself, for the signed-in person whose link it is, until its hour."""
 
     roles = {"GET": reach.EVERYBODY}
+    told_as = Action.EXPORT
 
     @extend_schema(
         operation_id="export_file",

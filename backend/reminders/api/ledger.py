@@ -41,6 +41,7 @@ class ReminderView(DoorView):
         row = self.visible().filter(id=id).first()
         if row is None:
             raise problems.not_found()
+        self.actor.shown.add(row.person_id)
         return row
 
     def answer(self, id: uuid.UUID) -> Response:
@@ -88,6 +89,7 @@ class Reminders(ReminderView):
         }
         rows = rows.filter(**{name: value for name, value in wanted.items() if value is not None})
         page = pages.page(rows, request=request, ordering=("-due_at", "-id"))
+        self.actor.shown.update(row.person_id for row in page["results"])
         return Response({**page, "results": reminders_as_json(page["results"], reader_id=self.actor.person.id)})
 
 
