@@ -30,7 +30,7 @@ def word(person: Person, of: str) -> str:
 
 
 def lead(cast: Cast, patient: Person, *, doctor: Person, clinic_id: uuid.UUID) -> None:
-    """Logs of each kind with an earlier version, an appointment, a session, a reminder rule, a device, a move."""
+    """Logs of each kind with an earlier version, a visit, two annotations, a session, a rule, a device, a move."""
     phone, desk = cast.client(patient), cast.client(doctor)
     for path, body in LOGS.items():
         made = phone.send("POST", path, body | {"note": word(patient, f"{path} first")})
@@ -43,6 +43,10 @@ def lead(cast: Cast, patient: Person, *, doctor: Person, clinic_id: uuid.UUID) -
     visit = {"patient": str(patient.id), "kind": "therapy", "starts_at": start, "minutes": 50}
     made = desk.send("PUT", f"appointments/{uuid.uuid4()}", visit | {"note": word(patient, "visit")})
     assert made.status_code == 201, made.content
+    for secret in (False, True):
+        note = {"about": {"at": start}, "private": secret, "text": word(patient, "secret" if secret else "annotation")}
+        annotated = desk.send("PUT", f"patients/{patient.id}/annotations/{uuid.uuid4()}", note)
+        assert annotated.status_code == 201, annotated.content
     rule = {"title": word(patient, "rule"), "rrule": "FREQ=DAILY", "start": "2026-10-01T09:00:00"}
     assert phone.send("PUT", f"reminder-rules/{uuid.uuid4()}", rule).status_code == 201
     assert phone.send("PATCH", "me", {"time_zone": "Asia/Dubai"}).status_code == 200

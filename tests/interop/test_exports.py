@@ -46,6 +46,9 @@ def test_an_export_holds_every_table_that_says_something_about_its_person(cast: 
         kind = path.replace("-", "_")
         assert [row["note"] for row in told[kind]] == [word(cast.patient, f"{path} last")]
         assert [row["note"] for row in told[f"{kind}_earlier_versions"]] == [word(cast.patient, f"{path} first")]
+    assert [row["text"] for row in told["annotations"]] == [word(cast.patient, "annotation")], (
+        "what is private is not theirs"
+    )
     assert told["profile"][0]["email"] == "patient@example.org"
     assert "password" not in told["profile"][0]
     assert "push" not in told["devices"][0]
