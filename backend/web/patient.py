@@ -185,10 +185,11 @@ class Annotate(PatientPage):
         record = access.open_record(self.actor, kwargs["id"])
         if record.own:
             raise not_found()
-        if request.method == "POST":
-            fault = annotations.store(record, author=self.actor.person, sent=request.POST, now=self.now)
-            if fault:
-                return self.record(record, "12w", sent=request.POST, fault=fault)
+        if request.method != "POST":  # a page with a fault in its form, loaded again
+            return self.record(record, "12w")
+        fault = annotations.store(record, author=self.actor.person, sent=request.POST, now=self.now)
+        if fault:
+            return self.record(record, "12w", sent=request.POST, fault=fault)
         return HttpResponseRedirect(f"{reverse('patient-page', args=[kwargs['id']])}#annotations")
 
 
