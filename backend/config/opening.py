@@ -127,8 +127,8 @@ def check_ledger(*, address: str, at_least: int) -> None:
     if len(there) < at_least or known - there:
         lacking = max(at_least - len(there), len(known - there))
         raise Refused(
-            f"the ledger of erasures (ERASURES_FILE) lacks {lacking} of those that were done: bring it back first, or "
-            "erased people would be back; nothing was changed"
+            f"the ledger of erasures (ERASURES_LEDGER) lacks {lacking} of those that were done: bring it back first, "
+            "or erased people would be back; nothing was changed"
         )
 
 

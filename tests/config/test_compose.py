@@ -91,7 +91,8 @@ def test_backups_lie_apart_from_every_key_and_run_only_when_asked() -> None:
         service = SERVICES[name]
         assert service["profiles"] == ["backup"]
         assert service["restart"] == "no"
-        assert service["volumes"] == ["${BACKUPS:-backups}:/backups"]
+        assert service["volumes"] == ["${BACKUPS:-backups}:/backups", "files:/var/lib/afterglow:ro"]
+        assert service["environment"]["ERASURES_LEDGER"].startswith("/var/lib/afterglow/"), "who is not to come back"
         assert service["environment"]["BACKUP_DIR"] == "/backups"
         assert service["networks"] == ["inside"]
     assert "database_admin_url" not in SERVICES["backup"]["secrets"], "only a restore makes databases"
