@@ -101,7 +101,7 @@ def works(tokens: list[str], patients: list[str]) -> dict[str, Callable[[], Any]
     dice = random.Random(7)  # noqa: S311
 
     def send(verb: str, path: str, body: Any = None, *, who: int) -> Any:
-        answer = Client().generic(
+        answer = Client(SERVER_NAME="localhost").generic(
             verb, f"/api/v1/{path}", json.dumps(body) if body is not None else "", content_type="application/json",
             HTTP_AUTHORIZATION=f"Bearer {tokens[who]}",
         )  # fmt: skip

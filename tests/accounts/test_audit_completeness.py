@@ -24,20 +24,9 @@ SILENT = {
     "mfa_authenticate", "second_factor_set_up", "recovery_codes",
 }  # fmt: skip
 NOT_READ = (
-    "batch",
-    "break-glass",
-    "accept",
-    "acknowledge",
-    "snooze",
-    "confirm",
-    "ask-to-move",
-    "cancel",
-    "no-show",
-    "agree",
-    "withdraw",
-    "lift",
-    "file",
-)
+    "batch", "break-glass", "accept", "acknowledge", "snooze", "confirm", "ask-to-move", "cancel", "no-show", "agree",
+    "withdraw", "lift", "file", "annotate",
+)  # fmt: skip
 READERS = ("patient", "other_patient", "psychiatrist", "therapist", "nurse", "administrator", "auditor", "outsider",
            "outside_patient")  # fmt: skip
 # Tables that hold something of somebody and are not watched, and why.
