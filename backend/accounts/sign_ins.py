@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils.crypto import salted_hmac
 
-from backend.accounts import devices, lifetimes
-from backend.accounts.models import Device, Person, Session
+from backend.accounts import audit, devices, lifetimes
+from backend.accounts.models import Action, Device, Person, Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def id_of(key: str) -> uuid.UUID:
 def end(*, person: Person, id: uuid.UUID) -> bool:
     """Ends one. False when the person has none of this id."""
     keys = [key for key in Session.objects.filter(person=person).values_list("pk", flat=True) if id_of(key) == id]
-    return bool(Session.objects.filter(person=person, pk__in=keys).delete()[0])
+    return bool(_end(Session.objects.filter(person=person, pk__in=keys), person))
 
 
 def end_others(*, person: Person, keep: str | None) -> int:
@@ -84,11 +85,20 @@ def end_others(*, person: Person, keep: str | None) -> int:
     others = Session.objects.filter(person=person)
     if keep is not None:
         others = others.exclude(pk=keep)
-    return others.delete()[0]
+    return _end(others, person)
 
 
 def end_on_device(*, person: Person, device: uuid.UUID) -> int:
     """Ends all on one device; returns how many."""
     mine = Session.objects.filter(person=person)
     keys = [row.pk for row in mine if lifetimes.facts_of(row.get_decoded()).get("device") == str(device)]
-    return Session.objects.filter(person=person, pk__in=keys).delete()[0]
+    return _end(Session.objects.filter(person=person, pk__in=keys), person)
+
+
+def _end(sessions: QuerySet[Session], person: Person) -> int:
+    ended: int = sessions.delete()[0]
+    if ended:
+        audit.note(
+            action=Action.SIGN_OUT, object_type="sign-in", person_id=person.id, reason=f"{ended} ended from elsewhere"
+        )
+    return ended

@@ -254,3 +254,12 @@ def test_the_trail_comes_in_pages_and_by_time(cast: Cast) -> None:
     assert [row["id"] for row in (*newer, *older)] == ids
     assert office.send("GET", "audit?action=nonsense").status_code == 400
     assert office.send("GET", "audit?who=me").status_code == 400
+
+
+def test_a_sign_in_that_is_ended_from_elsewhere_is_told(cast: Cast) -> None:
+    phone, lost = cast.client(cast.patient), cast.client(cast.patient)
+    rows = phone.send("GET", "me/sessions").json()["results"]
+    other = next(row["id"] for row in rows if not row["current"])
+    answer, left = send(phone, "DELETE", f"me/sessions/{other}")
+    assert (answer.status_code, [(e.action, e.reason) for e in left]) == (204, [("sign_out", "1 ended from elsewhere")])
+    assert lost.send("GET", "me").status_code == 401

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
+import requests
 from django.db import connections
 
-from backend.accounts import access, audit, chain, heads
+from backend.accounts import access, audit, chain, heads, tokens
 from backend.accounts.models import NOWHERE, Action
 from backend.common import clock
 from tests.accounts.trail import events, meddling, seal, verify
 from tests.cast import Cast
+from tests.live import Stack
 
 FULL = bool(os.environ.get("TORTURE"))
 TAMPERINGS = 1_000 if FULL else 60
@@ -132,6 +135,21 @@ def test_many_writers_and_sealers_at_once_leave_one_whole_chain_for_each_clinic(
     assert sum(report.events for report in reports) == len(events())
     assert len(events(purpose="writer")) == WRITERS * EACH
     print(f"{WRITERS} writers with 2 sealers: {sum(r.events for r in reports)} events, all in their chains")
+
+
+@pytest.mark.stack
+def test_beat_seals_what_was_done_within_seconds(stack: Stack, cast: Cast) -> None:
+    token = tokens.issue(person=cast.psychiatrist, now=clock.now(), lifetime=timedelta(hours=1))
+    answer = requests.get(
+        f"{stack.base_url}/api/v1/patients/{cast.patient.id}", headers={"Authorization": f"Bearer {token}"}, timeout=20
+    )
+    assert answer.status_code == 200
+    assert events(person_id=cast.psychiatrist.id, object_type="patients")
+    stack.wait_for(lambda: chain.check(cast.clinic.id, now=clock.now() + timedelta(minutes=1), exported={}).holds)
+    code, said = verify("--clinic", str(cast.clinic.id))
+    assert code == 0, said
+    log = stack.wait_for(lambda: next((f for f in stack.logs.glob("*.log") if "audit chain" in f.read_text()), None))
+    assert str(cast.clinic.id) in log.read_text()
 
 
 def test_heads_are_told_every_ten_seconds_and_the_last_one_always(cast: Cast, tmp_path: Path, settings: Any) -> None:
