@@ -103,7 +103,7 @@ def works(tokens: list[str], patients: list[str]) -> dict[str, Callable[[], Any]
     def send(verb: str, path: str, body: Any = None, *, who: int) -> Any:
         answer = Client(SERVER_NAME="localhost").generic(
             verb, f"/api/v1/{path}", json.dumps(body) if body is not None else "", content_type="application/json",
-            HTTP_AUTHORIZATION=f"Bearer {tokens[who]}",
+            HTTP_AUTHORIZATION=f"Bearer {tokens[who]}", SERVER_NAME="localhost",
         )  # fmt: skip
         if answer.status_code not in {200, 201}:
             raise SystemExit(f"{verb} {path}: {answer.status_code} {answer.content!r}")
