@@ -48,6 +48,7 @@ def declare() -> None:
                 model,
                 holder,
                 fate=Fate.KEPT,
+                section="who_saw_and_changed_it" if (model, holder) == (AuditSubject, "patient_id") else "",
                 why="who saw and did what must be shown later; it holds ids, no content",
             )
             for model, holder in (

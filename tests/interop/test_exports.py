@@ -49,6 +49,8 @@ def test_an_export_holds_every_table_that_says_something_about_its_person(cast: 
     assert [row["text"] for row in told["annotations"]] == [word(cast.patient, "annotation")], (
         "what is private is not theirs"
     )
+    seen = {(row["person_id"], row["action"]) for row in told["who_saw_and_changed_it"]}
+    assert {(str(cast.psychiatrist.id), "create"), (str(cast.patient.id), "update")} <= seen
     assert told["profile"][0]["email"] == "patient@example.org"
     assert "password" not in told["profile"][0]
     assert "push" not in told["devices"][0]
