@@ -127,7 +127,7 @@ def test_only_names_of_mails_are_read(tmp_path, key):
 
 
 @pytest.fixture
-def pages(tmp_path):
+def pages(tmp_path, database):
     """(client, maildir) with the demo's pages switched on."""
     maildir = Maildir(tmp_path / "mail")
     maildir.make()
