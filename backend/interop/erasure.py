@@ -158,7 +158,9 @@ def _finish(row: ErasureRequest, now: datetime) -> None:
         else:
             count = int(_call("interop_erase_rows", row.id, holding.table, holding.holder, holding.by_address))
             report["erased"][holding.table] = count
-    report["kept"]["audit"] = "who did what and when, by ids alone: the law wants to know it, and it names nobody"
+    report["kept"]["audit"] = (
+        "who did what and when, by ids, and the reasons given in emergencies: it must be shown later"
+    )
     report["data_key"] = "deleted" if report["erased"]["accounts_datakey"] else "none"
     LegalHold.objects.filter(patient_id=row.patient_id).update(reason="", lift_reason="")
     # Words of an earlier, cancelled request are about the person too.

@@ -267,6 +267,7 @@ def test_a_killed_erasure_is_done_by_the_next_round_and_never_half_done(cast: Ca
             database, EXPORTS_DIR=str(settings.EXPORTS_DIR), ERASURES_LEDGER=str(settings.ERASURES_FILE),
             PYTHONPATH=str(Path(__file__).resolve().parents[2]),
         ),
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=60,
