@@ -5,14 +5,11 @@ database for that reason; the room that erases replays it.
 """
 
 import contextlib
-import importlib
-import importlib.util
 import time
 import weakref
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from types import ModuleType
 from typing import Any, cast
 
 import psycopg
@@ -29,7 +26,6 @@ from backend.config.backups.sealing import Refused
 from backend.web import errors
 
 PURPOSE = "maintenance: restore"
-ERASURE, LEDGER = "backend.interop.erasure", "backend.interop.ledger"
 ALWAYS_ANSWERED = ("/healthz", "/readyz", "/metrics")
 CLOSED = "restored, but the erasures were not replayed yet: manage.py replay_erasures"
 WAIT_SECONDS = 2.0
@@ -98,20 +94,14 @@ def open_again(*, address: str, now: datetime) -> None:
         connection.execute("UPDATE config_restore SET opened_at = %s WHERE opened_at IS NULL", [now])
 
 
-def ledger_file() -> Path:
-    """Where the ledger of erasures lies."""
-    return Path(getattr(settings, "ERASURES_FILE", ""))
-
-
 def ledger() -> set[str]:
     """The requests for erasure in the ledger. Raises Refused where it cannot be read."""
-    if _erasure() is None:
-        return set()
-    reader = importlib.import_module(LEDGER)
+    from backend.interop import ledger as reader
+
     try:
-        return {str(entry.request) for entry in reader.read(ledger_file())}
+        return {str(entry.request) for entry in reader.read(Path(settings.ERASURES_FILE))}
     except (OSError, reader.Unreadable) as error:
-        raise Refused(f"the ledger of erasures {ledger_file()} cannot be read: {error}") from error
+        raise Refused(f"the ledger of erasures {settings.ERASURES_FILE} cannot be read: {error}") from error
 
 
 def check_ledger(*, address: str, at_least: int) -> None:
@@ -134,17 +124,12 @@ def check_ledger(*, address: str, at_least: int) -> None:
 
 def replay(*, now: datetime) -> int:
     """Erase again, in the database to which Django points, everybody whom the ledger names; returns how many."""
-    module = _erasure()
-    if module is None:
-        return 0
+    from backend.interop import erasure
+
     try:
-        return int(module.replay(ledger_file(), now=now).erased)
+        return erasure.replay(Path(settings.ERASURES_FILE), now=now).erased
     except Exception as error:
         raise Refused(f"the erasures could not be replayed, so the database stays closed: {error}") from error
-
-
-def _erasure() -> ModuleType | None:
-    return importlib.import_module(ERASURE) if importlib.util.find_spec(ERASURE) is not None else None
 
 
 def backed_up_at() -> datetime | None:

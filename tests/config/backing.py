@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
+from django.conf import settings
 from psycopg import conninfo, sql
 
 from backend.config import home
@@ -76,7 +77,12 @@ class Vault:
             [sys.executable, "backend/manage.py", *arguments],
             cwd=ROOT,
             env=environment(
-                self.database, BACKUP_DIR=str(self.target), BACKUP_KEY=self.key.hex(), PYTHONUNBUFFERED="1", **more
+                self.database,
+                BACKUP_DIR=str(self.target),
+                BACKUP_KEY=self.key.hex(),
+                PYTHONUNBUFFERED="1",
+                ERASURES_LEDGER=str(settings.ERASURES_FILE),
+                **more,
             ),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -8,26 +8,30 @@ import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connections
 
 from backend.common import clock
 from backend.config import home, setup
-from backend.config.backups import configured, manifest, places, verify
+from backend.config.backups import configured, manifest, places, tables, verify
 from backend.config.backups.sealing import Refused
+from backend.interop import erasure, ledger
 from tests.cast import Cast
-from tests.config.backing import NOW, Vault, execute
+from tests.config.backing import NOW, PURPOSE, Vault, execute
 
 TOLD = {"accounts_auditevent", "accounts_auditlink", "accounts_auditpending"}
 NOTES = ("plain words", "tab\tand\nline\r\nend", "\\. \\N \\\\", "'; DROP TABLE accounts_person; --", "ನೆನಪು 🌙")
 
 
 @pytest.fixture
-def vault(database: str, tmp_path: Path) -> Iterator[Vault]:
-    """A target for backups of this worker's database."""
+def vault(database: str, tmp_path: Path, settings: Any) -> Iterator[Vault]:
+    """A target for backups of this worker's database, and a ledger of erasures that is the test's own."""
+    settings.ERASURES_FILE = tmp_path / "kept" / "erasures.jsonl"
     vault = Vault(target=tmp_path / "backups", database=database)
     yield vault
     for connection in connections.all(initialized_only=True):
@@ -395,6 +399,45 @@ def test_a_restored_database_serves_nobody_before_the_erasures_were_replayed(vau
     assert code == 0, said
     assert patient.get("/readyz").status_code == 200
     assert patient.send("get", "me").status_code == 200
+
+
+def test_who_was_erased_after_the_backup_is_not_back_after_the_restore(
+    vault: Vault, cast: Cast, kept: list[uuid.UUID]
+) -> None:
+    taken = vault.take()
+    ledger.add(settings.ERASURES_FILE, ledger.Entry(uuid.uuid4(), cast.patient.id, NOW))
+    done = vault.bring_back(taken.name)
+    assert done.erased == 1
+    with tables.connect(vault.address, purpose=PURPOSE) as connection:
+        found = connection.execute("SELECT id FROM aftercare_moodcheckin").fetchall()
+        people = {name for (name,) in connection.execute("SELECT id FROM accounts_person").fetchall()}
+    assert found == []
+    assert cast.patient.id not in people
+    assert cast.other_patient.id in people
+    assert cast.client(cast.psychiatrist).send("get", f"patients/{cast.patient.id}").status_code == 404
+
+
+def test_a_restore_without_the_ledger_is_refused_once_somebody_was_erased(
+    vault: Vault, cast: Cast, kept: list[uuid.UUID]
+) -> None:
+    early = vault.take(now=NOW.replace(hour=1))
+    path = Path(settings.ERASURES_FILE)
+    ledger.add(path, ledger.Entry(uuid.uuid4(), cast.patient.id, NOW))
+    assert erasure.replay(path, now=NOW).erased == 1
+    late = vault.take()
+    assert (early.erasures, late.erasures) == (0, 1)
+    before = vault.contents()
+    os.rename(path, path.with_suffix(".away"))
+    with pytest.raises(Refused, match="lacks 1 of those that were done"):
+        vault.bring_back(early.name)  # the running database knows
+    execute(vault, "UPDATE interop_erasurerequest SET status = 'cancelled'")
+    with pytest.raises(Refused, match="lacks 1 of those that were done"):
+        vault.bring_back(late.name)  # the backup knows
+    path.write_text("not ours\n")
+    with pytest.raises(Refused, match="cannot be read"):
+        vault.bring_back(early.name)
+    after = vault.contents()
+    assert {name for name in before if before[name] != after[name]} <= TOLD | {"interop_erasurerequest"}
 
 
 def test_the_application_cannot_open_a_closed_database_itself(vault: Vault, cast: Cast) -> None:
