@@ -16,6 +16,7 @@ from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connections
 
+from backend.accounts import chain
 from backend.common import clock
 from backend.config import home, setup
 from backend.config.backups import configured, manifest, places, tables, verify
@@ -24,7 +25,7 @@ from backend.interop import erasure, ledger
 from tests.cast import Cast
 from tests.config.backing import NOW, PURPOSE, Vault, execute
 
-TOLD = {"accounts_auditevent", "accounts_auditlink", "accounts_auditpending"}
+TOLD = {"accounts_auditevent", "accounts_auditlink", "accounts_auditpending", "accounts_auditsubject"}
 NOTES = ("plain words", "tab\tand\nline\r\nend", "\\. \\N \\\\", "'; DROP TABLE accounts_person; --", "ನೆನಪು 🌙")
 
 
@@ -84,6 +85,39 @@ def test_a_backup_comes_back_to_the_last_byte_with_all_that_came_after_it_gone(
     outsider = cast.client(cast.outsider)
     assert outsider.send("get", f"mood-check-ins/{kept[1]}").status_code == 404
     assert patient.send("put", f"mood-check-ins/{late}", body).status_code == 201, "it is a database to work with"
+
+
+def test_the_audit_chain_goes_on_after_a_restore_from_the_head_that_the_backup_had(
+    vault: Vault, cast: Cast, kept: list[uuid.UUID]
+) -> None:
+    chain.seal()
+    taken = vault.take()
+    number, _, head = taken.chains[str(cast.clinic.id)].partition(":")
+    assert int(number) > 5
+    vault.bring_back(taken.name)
+    assert "the audit chains hold" in vault.said
+    chain.seal()
+    report = chain.check(cast.clinic.id, now=clock.now(), exported={int(number): head})
+    assert report.holds
+    assert report.events > int(number), "what the restore did is told as well"
+    code, said = vault.run("verify_audit")
+    assert code == 0, said
+
+
+def test_a_backup_whose_audit_trail_was_altered_is_refused(vault: Vault, cast: Cast, kept: list[uuid.UUID]) -> None:
+    chain.seal()
+    execute(
+        vault,
+        "ALTER TABLE accounts_auditevent DISABLE TRIGGER USER",
+        "UPDATE accounts_auditevent SET action = 'read' WHERE action = 'create'",
+        "ALTER TABLE accounts_auditevent ENABLE TRIGGER USER",
+    )
+    name = vault.take().name
+    before = vault.contents()
+    with pytest.raises(Refused, match=r"the audit chain of clinic .* does not hold .* not what was sealed"):
+        vault.bring_back(name)
+    assert vault.contents() == before
+    assert vault.databases() == {vault.database}
 
 
 def test_triggers_and_forced_security_are_as_before_after_a_restore(vault: Vault, cast: Cast) -> None:

@@ -5,8 +5,6 @@ of the schema; load; compare; migrate on to this version; verify the audit chain
 swap by rename. Whatever fails before the swap leaves the running database as it was.
 """
 
-import importlib
-import importlib.util
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,13 +15,12 @@ from django.core.cache import cache
 from django.db import connections
 from psycopg import conninfo
 
+from backend.accounts import chain
 from backend.config import opening, setup
 from backend.config.backups import backup, filling, places, swap, tables, verify
 from backend.config.backups.filling import Say
 from backend.config.backups.manifest import Manifest
 from backend.config.backups.sealing import Refused
-
-CHAIN = "backend.accounts.chain"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +90,6 @@ def _verify_chain(held: Manifest, *, now: datetime, say: Say) -> None:
 
     Heads that were told outside after the backup are of a database that is no more: they are not compared.
     """
-    if importlib.util.find_spec(CHAIN) is None:
-        return
-    chain = importlib.import_module(CHAIN)
     chain.seal()
     for clinic in chain.chains():
         number, _, told = held.chains.get(str(clinic), "").partition(":")
