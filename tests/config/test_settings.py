@@ -16,7 +16,7 @@ READS = re.compile(
     r"""(?:env(?:\.[a-z_]+)?|flag|database|setting|address|os\.environ\.get|os\.environ\.setdefault)\(\s*"([A-Z][A-Z0-9_]+)\""""
 )
 KEY = "uY3-s8Qz_Lr0vTq7Xn2Wc5Ma9Eb4Hd6Kf1Jg"
-FILES = {"NOTE_KEYS_FILE"}  # settings that are a file themselves, not where a secret can be read
+FILES = {"NOTE_KEYS_FILE", "AUDIT_HEADS_FILE"}  # settings that are a file themselves, not where a secret can be read
 NOT_OURS = {"PATH", "PYTHONTZPATH", "DJANGO_SETTINGS_MODULE", "PROMETHEUS_MULTIPROC_DIR"}
 
 
