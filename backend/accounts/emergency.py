@@ -71,7 +71,7 @@ def _tell(opened: BreakGlass) -> None:
         subject=f"{clinic.short_name}: your record was opened",
         text=(
             f"On {local:%d %B %Y at %H:%M} a member of staff of {clinic.name} who is not on your care team opened your "
-            "record in an emergency.\n\nSign in to see who it was and why. If you have questions, call the clinic"
+            "record in an emergency.\n\nSign in to see why. If you have questions, call the clinic"
             f"{f': {clinic.phone}' if clinic.phone else ''}.\n"
         ),
         now=opened.opened_at,

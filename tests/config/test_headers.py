@@ -104,7 +104,7 @@ def test_no_verb_can_be_smuggled_in_as_another(cast: Cast) -> None:
     assert phone.send("POST", "patients?_method=GET", {}).status_code in {403, 405}
 
 
-def test_over_https_browsers_are_told_to_stay_there(settings: Any) -> None:
+def test_over_https_browsers_are_told_to_stay_there(settings: Any, database: str) -> None:
     settings.SECURE_HSTS_SECONDS, settings.SECURE_SSL_REDIRECT = 31_536_000, True
     settings.SECURE_HSTS_INCLUDE_SUBDOMAINS = settings.SECURE_HSTS_PRELOAD = True
     for answer, status in ((Browser().get("/api/v1/"), 301), (Browser().get("/api/v1/", secure=True), 200)):

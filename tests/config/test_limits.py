@@ -126,7 +126,7 @@ def test_pages_are_limited_too_and_say_so_in_words(cast: Cast) -> None:
     assert strangers[-1] == 429
 
 
-def test_the_address_is_what_our_own_proxies_wrote_and_nothing_that_a_client_says(settings: Any) -> None:
+def test_the_address_is_what_our_own_proxies_wrote_and_nothing_that_a_client_says(settings: Any, database: str) -> None:
     spoofed = Client()
     with time_machine.travel(clock.now(), tick=False):
         for n in range(61):
@@ -139,7 +139,7 @@ def test_the_address_is_what_our_own_proxies_wrote_and_nothing_that_a_client_say
         assert spoofed.send("GET", "", X_Forwarded_For="203.0.113.9, 203.0.113.10").status_code == 200
 
 
-def test_one_household_with_ipv6_is_one_address(settings: Any) -> None:
+def test_one_household_with_ipv6_is_one_address(settings: Any, database: str) -> None:
     settings.TRUSTED_PROXY_COUNT = 1
     with time_machine.travel(clock.now(), tick=False):
         for n in range(61):
