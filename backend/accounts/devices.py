@@ -75,13 +75,15 @@ def zone_to_ask_about(device: Device, person: Person) -> str | None:
     return device.time_zone if device.time_zone and device.time_zone != person.time_zone else None
 
 
-def words_for(agent: str) -> str:
-    """What a program calls itself, for people: 'Firefox on Linux'."""
+def words_for(agent: str, *, known_only: bool = False) -> str:
+    """What a program calls itself, for people: 'Firefox on Linux'. `known_only`, for mails: no words of its own."""
     name = next((said for part, said in _NAMES if part.lower() in agent.lower()), "")
     system = next((said for part, said in _SYSTEMS if part in agent), "")
     if name and system:
         return f"{name} on {system}"
-    return name or system or re.sub(r"[^\w ./-]", "", agent)[:40].strip() or "An unknown program"
+    if known_only or name or system:
+        return name or system or "An unknown program"
+    return re.sub(r"[^\w ./-]", "", agent)[:40].strip() or "An unknown program"
 
 
 def tell_of_sign_in(*, person: Person, device: Device, now: datetime) -> None:
@@ -92,7 +94,7 @@ def tell_of_sign_in(*, person: Person, device: Device, now: datetime) -> None:
         subject="A new sign-in",
         text=(
             "Someone signed in to Afterglow with your address, on a device that you had not used before:\n\n"
-            f"    {words_for(device.agent)}, from {device.address}\n"
+            f"    {words_for(device.agent, known_only=True)}, from {device.address}\n"
             f"    {local:%d %B %Y, %H:%M} ({person.time_zone})\n\n"
             "If that was you, you need not do anything.\n"
             "If it was not: choose a new password at once, which ends every sign-in, and tell your clinic.\n"

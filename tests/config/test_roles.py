@@ -30,7 +30,9 @@ def admin(server: str, request: pytest.FixtureRequest) -> str:
     with psycopg.connect(server, autocommit=True) as superuser:
         superuser.execute("DROP DATABASE IF EXISTS afterglow WITH (FORCE)")
         for role in (*roles.ALL, "housekeeper"):
-            superuser.execute(f"DROP ROLE IF EXISTS {role}")
+            if superuser.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
+                superuser.execute(f"REVOKE SET ON PARAMETER session_replication_role FROM {role}")
+                superuser.execute(f"DROP ROLE {role}")
         if request.param == "superuser":
             return server
         superuser.execute("CREATE ROLE housekeeper LOGIN CREATEROLE CREATEDB PASSWORD 'keeper-of-the-house'")
