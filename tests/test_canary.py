@@ -21,6 +21,7 @@ from redis import Redis
 from backend.accounts import access
 from backend.accounts.models import Person
 from backend.common import clock
+from backend.interop import retention
 from tests.canaries import STEM, Canaries, Contract, Operation
 from tests.cast import PASSWORD, Cast
 from tests.live import Stack, run_stack
@@ -113,6 +114,7 @@ class Driver:
                 "start": (now + timedelta(days=1)).isoformat(timespec="seconds"), "role": "patient",
                 "channels": ["email"], "until_done": None, "until": None, "minutes_asleep": None, "country": "IN",
                 "locale": "en", "id": str(uuid.uuid4()),
+                "since": None, "endpoint": None, "keys": None,
                 "quiet_from": None, "quiet_until": None,
             },
         )  # fmt: skip
@@ -154,7 +156,14 @@ class Driver:
         if operation.path.endswith("/break-glass"):
             return operation.path.replace("{id}", str(self.cast.unassigned_patient.id))
         if start == "/api/v1/patients/":
-            return operation.path.replace("{id}", str(self.cast.patient.id))
+            here = operation.path.replace("{id}", str(self.cast.patient.id))
+            if "{annotation}" in here and (operation.verb == "PUT" or "annotation" not in self.ids):
+                self.ids["annotation"] = str(uuid.uuid4())
+            return here.replace("{annotation}", self.ids.get("annotation", ""))
+        if start == "/api/v1/consents/":
+            return operation.path.replace("{purpose}", "care")
+        if start == "/api/v1/retention-rules/":
+            return operation.path.replace("{kind}", next(iter(retention.kinds())))
         if start == "/api/v1/clinics/":
             return operation.path.replace("{id}", str(self.cast.clinic.id))
         if start == "/api/v1/reminders/":

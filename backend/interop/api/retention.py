@@ -16,7 +16,7 @@ from backend.interop.api import shapes
 from backend.interop.models import RetentionRule, RightsSettings
 
 
-class RuleBody(Struct, kw_only=True, frozen=True):
+class RetentionRuleBody(Struct, kw_only=True, frozen=True):
     """For how many days, and by which law or decision."""
 
     keep_days: Annotated[int, Meta(ge=90, le=36_500, description="days")]
@@ -56,12 +56,12 @@ class RetentionRuleDetail(DoorView):
 
     @extend_schema(
         operation_id="retention_rule_put",
-        request={"application/json": openapi.component(RuleBody)},
+        request={"application/json": openapi.component(RetentionRuleBody)},
         responses={200: shapes.RULE, 201: shapes.RULE},
     )
     def put(self, request: Request, kind: str) -> Response:
         """Sets the rule; `manage.py retain --dry-run` shows what it would remove."""
-        body = bodies.read(request, RuleBody)
+        body = bodies.read(request, RetentionRuleBody)
         known = self._find(kind)
         if known is not None and (known.keep_days, known.basis) == (body.keep_days, body.basis):
             return Response(shapes.rule(known, kind=kind))
