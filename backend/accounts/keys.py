@@ -109,9 +109,10 @@ def next_generation(*, patient_id: uuid.UUID, now: datetime) -> Current:
 
 
 def forget(patient_id: uuid.UUID) -> int:
-    """Deletes the patient's data keys, so that no note of theirs can be read again, in old backups neither.
+    """Deletes the patient's data keys: what is left of their notes anywhere in this database cannot be read again.
 
-    Returns how many. Runs in the caller's transaction, which also deletes the rows and lets the person write no more.
+    A backup from before holds the wrapped key until it is removed (docs/backup.md). Returns how many. Runs in the
+    caller's transaction, which also deletes the rows and lets the person write no more.
     """
     _believed.drop(str(patient_id))
     return DataKey.objects.filter(patient_id=patient_id).delete()[0]
