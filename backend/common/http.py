@@ -99,8 +99,10 @@ class RequestGate:
 
     def _refusal(self, request: HttpRequest) -> HttpResponse | None:
         if request.method not in _VERBS:
-            detail = f"Nothing here knows this verb; the known ones are {', '.join(sorted(_VERBS))}."
-            return problems.answer(problems.Problem(status=405, code="method_not_allowed", detail=detail))
+            known = ", ".join(sorted(_VERBS))
+            detail = f"Nothing here knows this verb; the known ones are {known}."
+            refusal = problems.Problem(status=405, code="method_not_allowed", detail=detail, headers={"Allow": known})
+            return problems.answer(refusal)
         if not request.path.startswith("/api/"):
             return None
         if request.META.get("HTTP_TRANSFER_ENCODING"):

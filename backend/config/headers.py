@@ -28,10 +28,10 @@ PERMISSIONS = ", ".join(
         *(
             f"{name}=()"
             for name in (
-                "accelerometer", "autoplay", "bluetooth", "browsing-topics", "camera", "display-capture",
+                "accelerometer", "autoplay", "browsing-topics", "camera", "display-capture",
                 "encrypted-media", "fullscreen", "geolocation", "gyroscope", "hid", "idle-detection", "local-fonts",
                 "magnetometer", "microphone", "midi", "payment", "picture-in-picture", "screen-wake-lock", "serial",
-                "usb", "web-share", "xr-spatial-tracking",
+                "usb", "xr-spatial-tracking",
             )
         ),
         "publickey-credentials-create=(self)",
