@@ -35,7 +35,7 @@ def test_a_passkey_is_set_up_and_then_signs_in_alone(live_app: App, cast: Cast) 
         page.get_by_role("button", name="Sign in with a passkey").click()
         expect(page.get_by_role("navigation", name="Main")).to_be_visible()
         page.goto("/sign-ins")
-        expect(page.get_by_text("Laptop")).to_be_visible()
+        expect(page.locator("b", has_text="Laptop")).to_be_visible()
         assert complaints == []
 
 
