@@ -14,7 +14,7 @@ from backend.accounts.door import DoorView
 from backend.accounts.models import Clinic, Invitation, Role
 from backend.accounts.shapes import INVITATION, MEMBERSHIP, PAGING
 from backend.common import bodies, openapi, pages, problems, queries
-from backend.common.bodies import Line, Struct, ZoneName
+from backend.common.bodies import Email, Line, Struct, ZoneName
 from backend.common.client_address import address_of, network_of
 from backend.common.problems import FieldError, Problem
 
@@ -22,9 +22,7 @@ from backend.common.problems import FieldError, Problem
 class InvitationBody(Struct, kw_only=True, frozen=True):
     """Whom to invite, as what."""
 
-    email: Annotated[
-        str, Meta(max_length=254, pattern=r"^[^@\s\x00]+@[^@\s\x00]+\.[^@\s\x00]+$", examples=["asha@example.org"])
-    ]
+    email: Email
     full_name: Annotated[Line, Meta(min_length=1)]
     role: Annotated[str, bodies.choice([role for role in Role.values if role != Role.CAREGIVER])]
     time_zone: ZoneName | None = None

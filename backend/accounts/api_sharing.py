@@ -13,7 +13,7 @@ from backend.accounts.door import DoorView
 from backend.accounts.models import BreakGlass, Clinic
 from backend.accounts.shapes import BREAK_GLASS, CAREGIVER
 from backend.common import bodies, openapi, problems
-from backend.common.bodies import Line, Struct
+from backend.common.bodies import Email, Line, Struct
 from backend.common.problems import FieldError, Problem
 
 Shares = Annotated[list[Annotated[str, bodies.choice(caregivers.SHARES)]], Meta(min_length=1, max_length=20)]
@@ -50,9 +50,7 @@ class BreakingTheGlass(DoorView):
 class CaregiverBody(Struct, kw_only=True, frozen=True):
     """Whom a patient lets see what."""
 
-    email: Annotated[
-        str, Meta(max_length=254, pattern=r"^[^@\s\x00]+@[^@\s\x00]+\.[^@\s\x00]+$", examples=["ravi@example.org"])
-    ]
+    email: Email
     full_name: Annotated[Line, Meta(min_length=1)]
     shares: Shares
 

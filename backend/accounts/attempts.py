@@ -12,6 +12,7 @@ from django.utils.crypto import salted_hmac
 
 from backend.accounts import access
 from backend.accounts.models import SignInAttempt
+from backend.common import locks
 
 ALLOWED = 5
 # A clinic's people share one network; a guesser needs many more attempts than they do.
@@ -47,9 +48,9 @@ def begin(*, kind: Kind, who: str, network: str, now: datetime) -> tuple[int, ..
     """
     limits = {_key(kind, who): ALLOWED, _key("network", network): ALLOWED_FROM_A_NETWORK}
     with access.acting_as(None, None, "sign-in", using=_USING):
+        for key in sorted(limits):  # always in this order: two that share both keys do not wait for each other
+            locks.take(key, using=_USING)
         with connections[_USING].cursor() as cursor:
-            for key in sorted(limits):  # always in this order: two that share both keys do not wait for each other
-                cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
             cursor.execute(_PRUNE, [now - WINDOW])
         recent = SignInAttempt.objects.using(_USING).filter(tried_at__gt=now - WINDOW)
         if any(recent.filter(key=key).count() >= allowed for key, allowed in limits.items()):

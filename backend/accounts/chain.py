@@ -17,6 +17,7 @@ from django.db import connection
 
 from backend.accounts import access
 from backend.accounts.models import NOWHERE
+from backend.common import locks
 
 PURPOSE = "audit"
 # An event that waits longer than this for its link is a fault: the job does not run, or something took it out.
@@ -86,10 +87,9 @@ def seal() -> list[Head]:
 
 
 def _seal(clinic_id: uuid.UUID) -> tuple[Head | None, int]:
+    if not locks.take_if_free(f"audit chain {clinic_id}"):
+        return None, 0
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [f"audit chain {clinic_id}"])
-        if not cursor.fetchone()[0]:
-            return None, 0
         cursor.execute(
             "SELECT number, hash FROM accounts_auditlink WHERE clinic_id = %s ORDER BY number DESC LIMIT 1",
             [clinic_id],

@@ -11,6 +11,7 @@ from django.db import connection
 from backend.accounts.access import Actor
 from backend.accounts.consent_texts import BUILT_IN, Purpose, Words, built_in, for_channel
 from backend.accounts.models import Act, ConsentDocument, ConsentRecord, Membership, Person, Role
+from backend.common import locks
 from backend.common.problems import Problem
 
 # The newest act decides; an agreement holds until a later version binds. One round trip, two look-ups by index.
@@ -181,8 +182,7 @@ def agree_on_joining(*, patient: Person, clinic_id: uuid.UUID, now: datetime) ->
 
 def _lock(patient: Person) -> None:
     """Two answers at once of one person come one after the other."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"consents of {patient.id}"])
+    locks.take(f"consents of {patient.id}")
 
 
 def _record(
@@ -215,8 +215,7 @@ def publish(
     by: uuid.UUID, now: datetime,
 ) -> list[ConsentDocument]:  # fmt: skip
     """A clinic's own words as (language, title, text), all as one new version, whose number is the next one."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"consents in {clinic_id}"])
+    locks.take(f"consents in {clinic_id}")
     known = ConsentDocument.objects.filter(clinic_id=clinic_id, purpose=purpose).order_by("-version").first()
     latest = max(known.version if known else 0, built_in(purpose)[0].version)
     return [

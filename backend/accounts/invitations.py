@@ -11,12 +11,12 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from backend.accounts import access, consents, outbox, people
 from backend.accounts.models import CLINICIANS, STAFF, Caregiver, Clinic, Invitation, Membership, Person, Role, Session
-from backend.common import clock
+from backend.common import clock, locks
 
 LIFETIME = timedelta(days=7)
 _AGREEING = (
@@ -136,9 +136,8 @@ def _write(*, clinic: Clinic, email: str, now: datetime, **named: Any) -> Invita
 
 
 def _close_older(*, clinic: Clinic, email: str, role: str, patient: Person | None, now: datetime) -> None:
-    with connection.cursor() as cursor:  # two that are sent at once come one after the other
-        same = f"invite {clinic.pk} {email} {role} {patient and patient.pk}"
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [same])
+    # Two that are sent at once come one after the other.
+    locks.take(f"invite {clinic.pk} {email} {role} {patient and patient.pk}")
     Invitation.objects.filter(
         clinic=clinic, email=email, role=role, patient=patient, accepted_at__isnull=True, revoked_at__isnull=True
     ).update(revoked_at=now)

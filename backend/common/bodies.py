@@ -22,6 +22,10 @@ Text = Annotated[str, Meta(max_length=4000, pattern="^[^\x00]*$")]
 # Python lets `$` match before a last newline; the look-ahead forbids it, there and in every other dialect.
 Line = Annotated[str, Meta(max_length=200, pattern="^[^\x00-\x1f]*$(?!\n)")]
 Word = Annotated[str, Meta(min_length=1, max_length=40, pattern="^[^\x00-\x1f]*$(?!\n)")]
+Email = Annotated[
+    str,
+    Meta(max_length=254, pattern=r"^[^@\s\x00]+@[^@\s\x00]+\.[^@\s\x00]+$(?!\n)", examples=["asha@example.org"]),
+]
 Score = Annotated[int, Meta(ge=0, le=10, description="0 to 10")]
 ZoneName = Annotated[
     str,

@@ -15,7 +15,7 @@ class NoteField(models.TextField):  # type: ignore[type-arg]
     """Free text written by or about a patient: the one type through which all notes pass, sealed at rest.
 
     Reads as `Sealed` (empty stays empty) and takes nothing but that, so a forgotten seal is an error and no leak. Each
-    table says the same by a constraint (`resealing.sealed_only`).
+    table says the same by a constraint (`first_sealing.seal_and_hold`).
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 
 from backend.accounts import access, keys
 from backend.accounts.holdings import Fate, Holding, holdings
-from backend.common import clock
+from backend.common import clock, locks
 from backend.interop import exports, ledger, vault
 from backend.interop.models import ErasureRequest, ErasureSource, ErasureStatus, LegalHold, RightsSettings
 
@@ -149,7 +149,8 @@ def _finish(row: ErasureRequest, now: datetime) -> None:
     """Removes the rows of every table and the key to what backups hold, and writes the report, in this transaction."""
     works_somewhere = bool(_call("interop_subject_works", row.id))
     report: dict[str, Any] = {"erased": {}, "kept": {}, "account_kept": works_somewhere}
-    # The key goes with the rows below; here the processes' memory of it does. Without it no backup's notes can be read.
+    # The key goes with the rows below; here the processes' memory of it does. A backup from before holds a copy of it:
+    # what the ledger of erasures is for.
     keys.forget(row.patient_id)
     for holding in _in_order():
         reason = _why_kept(holding, works_somewhere)
@@ -243,8 +244,7 @@ def _call(function: str, *values: Any) -> Any:
 
 
 def _lock(patient_id: uuid.UUID) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"erasure of {patient_id}"])
+    locks.take(f"erasure of {patient_id}")
 
 
 def _locked(request: ErasureRequest) -> ErasureRequest:

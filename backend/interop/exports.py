@@ -22,7 +22,7 @@ from django.db.models import Q, QuerySet
 from backend.accounts import access
 from backend.accounts.access import Actor, Record
 from backend.accounts.models import Person
-from backend.common import clock
+from backend.common import clock, locks
 from backend.common.problems import Problem, not_found
 from backend.interop import gathering, vault
 from backend.interop.formats import FORMATS
@@ -42,8 +42,7 @@ class Lost(Exception):
 def request(*, actor: Actor, record: Record, format: str, now: datetime) -> tuple[Export, bool]:
     """An export that a worker makes in a moment, and whether it is new: while one is being made, it is that one."""
     wanted = {"person": actor.person, "patient": record.patient, "format": format}
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"exports of {actor.person.id}"])
+    locks.take(f"exports of {actor.person.id}")
     known = Export.objects.filter(**wanted, status__in=_OPEN).first()
     if known is not None:
         return known, False

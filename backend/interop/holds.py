@@ -3,8 +3,7 @@
 import uuid
 from datetime import datetime
 
-from django.db import connection
-
+from backend.common import locks
 from backend.interop.models import LegalHold
 
 
@@ -12,8 +11,7 @@ def put(
     *, patient_id: uuid.UUID, clinic_id: uuid.UUID, by: uuid.UUID, reason: str, now: datetime
 ) -> tuple[LegalHold, bool]:
     """Keeps the record from now on, and whether that is new; while the clinic has one open, it is that one."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"erasure of {patient_id}"])
+    locks.take(f"erasure of {patient_id}")
     known = LegalHold.objects.filter(patient_id=patient_id, clinic_id=clinic_id, lifted_at__isnull=True).first()
     if known is not None:
         return known, False

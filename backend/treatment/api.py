@@ -198,20 +198,8 @@ def _not_the_author(error: annotations.NotTheAuthor) -> Problem:
 
 
 def _gone(row: Annotation) -> Problem:
-    return Problem(
-        status=410,
-        code="deleted",
-        detail=f'The annotation was deleted. PUT it with If-Match: "{row.version}" to bring it back.',
-        headers={"ETag": etags.of(row.version)},
-        extra={"version": row.version, "deleted_at": row.deleted_at},
-    )
+    return etags.deleted("The annotation was deleted.", version=row.version, at=row.deleted_at)
 
 
 def _stale(row: Annotation) -> Problem:
-    return Problem(
-        status=412,
-        code="stale",
-        detail="The annotation has changed since the version in If-Match; merge with `current` and send again.",
-        errors=[FieldError("If-Match", "stale", "Not the current version.")],
-        extra={"current": as_json([row], own=False)[0]},
-    )
+    return etags.stale("The annotation", current=as_json([row], own=False)[0])

@@ -41,6 +41,17 @@ def _code() -> str:
     return found[1]
 
 
+@pytest.mark.parametrize("address", ["new@example.org\n", "new@example", "a b@example.org", "new@@example.org", ""])
+def test_what_is_no_address_is_refused_at_its_field_and_nobody_is_invited(cast: Cast, address: str) -> None:
+    refused = _invite(cast, email=address)
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (400, "/email")
+    sister = {"email": address, "full_name": "Meera Rao", "shares": ["mood"]}
+    refused = cast.client(cast.patient).send("POST", "me/caregivers", sister)
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (400, "/email")
+    with access.maintaining("test"):
+        assert not Invitation.objects.exists()
+
+
 def test_an_invitation_works_once_for_its_address(cast: Cast) -> None:
     made = _invite(cast)
     assert made.status_code == 201, made.content

@@ -9,7 +9,7 @@ from backend.accounts.models.people import Person
 
 
 class DataKey(models.Model):
-    """One of a patient's keys, under which notes are sealed; without it nobody reads them, in backups neither.
+    """One of a patient's keys, under which notes are sealed; where no copy of its row is left, nobody reads them.
 
     The wrap names its master key. `generation` counts on with each re-encryption; earlier ones are retired and stay
     until nothing needs them.

@@ -279,20 +279,8 @@ def _ended(error: appointments.Ended) -> Problem:
 
 
 def _gone(row: Appointment) -> Problem:
-    return Problem(
-        status=410,
-        code="deleted",
-        detail=f'The appointment was deleted. PUT it with If-Match: "{row.version}" to bring it back.',
-        headers={"ETag": etags.of(row.version)},
-        extra={"version": row.version, "deleted_at": row.deleted_at},
-    )
+    return etags.deleted("The appointment was deleted.", version=row.version, at=row.deleted_at)
 
 
 def _stale(row: Appointment) -> Problem:
-    return Problem(
-        status=412,
-        code="stale",
-        detail="The appointment has changed since the version in If-Match; merge with `current` and send again.",
-        errors=[FieldError("If-Match", "stale", "Not the current version.")],
-        extra={"current": as_json([row])[0]},
-    )
+    return etags.stale("The appointment", current=as_json([row])[0])

@@ -50,13 +50,7 @@ class KindView(DoorView):
         if verdict.errors[0].code == "deleted":
             assert verdict.row is not None  # noqa: S101
             raise gone(verdict.row)
-        raise Problem(
-            status=412,
-            code="stale",
-            detail="The record has changed since the version in If-Match; merge with `current` and send again.",
-            errors=[FieldError("If-Match", "stale", "Not the current version.")],
-            extra={"current": kinds.as_json(self.kind, verdict.row) if verdict.row else None},
-        )
+        raise etags.stale("The record", current=kinds.as_json(self.kind, verdict.row) if verdict.row else None)
 
     def answer(self, verdict: Verdict) -> Response:
         """The record as it now stands, 201 when it is new."""
@@ -254,13 +248,7 @@ class LogBatch(KindView):
 
 def gone(row: rows.Row) -> Problem:
     """410: deleted, and how to bring it back."""
-    return Problem(
-        status=410,
-        code="deleted",
-        detail=f'The record was deleted. PUT it with If-Match: "{row["version"]}" to bring it back.',
-        headers={"ETag": etags.of(row["version"])},
-        extra={"version": row["version"], "deleted_at": row["deleted_at"]},
-    )
+    return etags.deleted("The record was deleted.", version=row["version"], at=row["deleted_at"])
 
 
 def _id_as_sent(item: Any) -> Any:

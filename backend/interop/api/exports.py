@@ -128,9 +128,8 @@ class ExportFile(ExportView):
             raise problems.not_found()
         if job.status == ExportStatus.EXPIRED or job.expires_at <= self.now:
             raise Problem(status=410, code="export_expired", detail="The link has expired; ask for a new export.")
-        exports.record_for(
-            actor=self.actor, about=job.patient_id
-        )  # a clinician who left the care team meanwhile fetches nothing any more
+        # A clinician who left the care team meanwhile fetches nothing any more.
+        exports.record_for(actor=self.actor, about=job.patient_id)
         try:
             file = exports.path_of(job).open("rb")
         except FileNotFoundError:

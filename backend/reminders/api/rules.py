@@ -148,13 +148,7 @@ class ReminderRule(DoorView):
             if row.ended_at is not None:
                 raise _gone(row)
         elif base not in {etags.ANY, row.version}:
-            raise Problem(
-                status=412,
-                code="stale",
-                detail="The rule has changed since the version in If-Match; merge with `current` and send again.",
-                errors=[FieldError("If-Match", "stale", "Not the current version.")],
-                extra={"current": rules_as_json([row])[0]},
-            )
+            raise etags.stale("The rule", current=rules_as_json([row])[0])
         return Person.objects.get(id=self.actor.person.id)
 
 
@@ -163,10 +157,4 @@ def _answer(row: Rule, *, status: int = 200) -> Response:
 
 
 def _gone(row: Rule) -> Problem:
-    return Problem(
-        status=410,
-        code="deleted",
-        detail=f'This series was ended. PUT it with If-Match: "{row.version}" to bring it back.',
-        headers={"ETag": etags.of(row.version)},
-        extra={"version": row.version, "deleted_at": row.ended_at},
-    )
+    return etags.deleted("This series was ended.", version=row.version, at=row.ended_at)
