@@ -15,7 +15,15 @@ OWNER = "afterglow_owner"
 APPLICATION = "afterglow_app"
 DISPATCH = "afterglow_dispatch"
 ALL = (OWNER, APPLICATION, DISPATCH)
-DISPATCH_TABLES = ("reminders_rule", "reminders_reminder", "reminders_delivery", "reminders_heartbeat")
+DISPATCH_TABLES = (
+    "reminders_rule",
+    "reminders_reminder",
+    "reminders_delivery",
+    "reminders_escalation",
+    "reminders_silence",
+    "reminders_blockedaddress",
+    "reminders_heartbeat",
+)
 
 
 class Connection(Protocol):

@@ -24,6 +24,8 @@ class Purpose(models.TextChoices):
     CHECK_IN = "check_in"
     TARGET = "target"
     OWN = "own"
+    ADDRESS = "address"
+    SILENCE = "silence"
 
     @property
     def facts(self) -> "PurposeFacts":
@@ -53,6 +55,9 @@ _FACTS = {
     Purpose.CHECK_IN: PurposeFacts(ReminderClass.HABIT, window=150),
     Purpose.TARGET: PurposeFacts(ReminderClass.HABIT),
     Purpose.OWN: PurposeFacts(ReminderClass.HABIT),
+    # To the person: an address takes no messages any more. To the care team: a patient has not answered for days.
+    Purpose.ADDRESS: PurposeFacts(ReminderClass.CARE, window=7 * 24 * 60),
+    Purpose.SILENCE: PurposeFacts(ReminderClass.CARE, window=7 * 24 * 60),
 }
 
 
@@ -87,6 +92,13 @@ class Reason(models.TextChoices):
     UNCONFIRMED = "unconfirmed"
     UNDELIVERABLE = "undeliverable"
     UNTIL_DONE = "until_done"
+    QUIET_HOURS = "quiet_hours"
+    OPTED_OUT = "opted_out"
+    IN_SESSION = "in_session"
+    DAILY_CAP = "daily_cap"
+    GONE_SILENT = "gone_silent"
+    CANCELLED_BY_STAFF = "cancelled_by_staff"
+    ANSWERED_BY_OTHER = "answered_by_other"
 
 
 # A plan that is made anew may bring back what an earlier plan took away.
@@ -103,7 +115,9 @@ class Channel(models.TextChoices):
     """Ways to a person. The inbox is the ledger itself; the others are modules in `channels`."""
 
     INBOX = "inbox"
+    PUSH = "push"
     EMAIL = "email"
+    SMS = "sms"
 
 
 class DeliveryStatus(models.TextChoices):

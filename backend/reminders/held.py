@@ -1,7 +1,7 @@
 """What this room holds about a person."""
 
 from backend.accounts.holdings import of_model, register
-from backend.reminders.models import Delivery, Reminder, Rule
+from backend.reminders.models import BlockedAddress, Delivery, Escalation, Reminder, Rule, Silence
 
 
 def declare() -> None:
@@ -27,4 +27,24 @@ def declare() -> None:
             own_time="due_at",
         ),
         of_model(Rule, "person_id", section="reminder_rules", for_clinicians=True, clinic="clinic_id"),
+        of_model(
+            Escalation,
+            "person_id",
+            section="escalations",
+            hidden=frozenset({"steps"}),
+            for_clinicians=True,
+            clinic="clinic_id",
+            kind="reminders",
+            own_time="opened_at",
+        ),
+        of_model(
+            Silence,
+            "person_id",
+            section="silences",
+            for_clinicians=True,
+            clinic="clinic_id",
+            kind="reminders",
+            own_time="noted_at",
+        ),
+        of_model(BlockedAddress, "person_id", section="blocked_addresses", of_account=True),
     )

@@ -19,6 +19,7 @@ from backend.reminders.models import (
     Status,
 )
 
+OUTWARD = (Channel.PUSH, Channel.EMAIL, Channel.SMS)
 _ID = {"type": "string", "format": "uuid"}
 _TEXT = {"type": "string"}
 _AT = {"type": "string", "format": "date-time"}
@@ -96,7 +97,7 @@ ME = openapi.named(
         zone_history=_list(_object(time_zone=_TEXT, since_at=_AT)),
         quiet_from=_CLOCK,
         quiet_until=_CLOCK,
-        channels=_list({"type": "string", "enum": [Channel.EMAIL]}),
+        channels=_list({"type": "string", "enum": list(OUTWARD)}),
         memberships=_list(_object(clinic=_ID, role=_TEXT)),
     ),
 )

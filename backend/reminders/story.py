@@ -16,6 +16,8 @@ _WHAT = {
     Purpose.CHECK_IN: "The reminder of the day's check-in",
     Purpose.TARGET: "A reminder from the plan",
     Purpose.OWN: "A reminder of one's own",
+    Purpose.ADDRESS: "A word about an address that no longer works",
+    Purpose.SILENCE: "A word about a patient who has not answered",
 }
 _WHY = {
     Reason.ALREADY_LOGGED: "it was already logged",
@@ -27,6 +29,13 @@ _WHY = {
     Reason.RULE_CHANGED: "its times were changed; another one takes its place",
     Reason.RULE_ENDED: "its series was ended",
     Reason.UNDELIVERABLE: "no address took it; it is in the inbox",
+    Reason.QUIET_HOURS: "it fell into the quiet hours and would have made no sense after them",
+    Reason.OPTED_OUT: "messages of this kind were switched off",
+    Reason.IN_SESSION: "a session was going on",
+    Reason.DAILY_CAP: "enough reminders had come that day",
+    Reason.GONE_SILENT: "several days went by without an answer, so the clinic was told instead",
+    Reason.CANCELLED_BY_STAFF: "the clinic took it back",
+    Reason.ANSWERED_BY_OTHER: "someone else took care of it",
 }
 _NOW = {
     Status.PLANNED: "It is planned.",
@@ -34,7 +43,12 @@ _NOW = {
     Status.SENT: "It was sent and waits for an answer.",
     Status.ACKNOWLEDGED: "It was acknowledged.",
 }
-_BY = {Channel.INBOX: "the inbox", Channel.EMAIL: "e-mail"}
+_BY = {
+    Channel.INBOX: "the inbox",
+    Channel.PUSH: "notification",
+    Channel.EMAIL: "e-mail",
+    Channel.SMS: "text message",
+}
 _WENT = {
     DeliveryStatus.PENDING: "waits to leave by",
     DeliveryStatus.LEASED: "is about to leave by",

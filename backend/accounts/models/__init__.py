@@ -1,5 +1,6 @@
 """Who is who, who may see whom, where they live, how they came in."""
 
+from backend.accounts.models.arrivals import Invitation, OutboxMail, SignInAttempt
 from backend.accounts.models.audit import NOWHERE, Action, AuditEvent, AuditLink, AuditPending, AuditSubject
 from backend.accounts.models.consents import Act, ConsentDocument, ConsentRecord
 from backend.accounts.models.keys import DataKey
@@ -12,16 +13,13 @@ from backend.accounts.models.people import (
     CareTeamMember,
     Clinic,
     Device,
-    Invitation,
     Membership,
-    OutboxMail,
     PatientCounter,
     Person,
     PersonManager,
     Role,
     Session,
     SexAtBirth,
-    SignInAttempt,
     ZoneStay,
     by_clinic,
 )

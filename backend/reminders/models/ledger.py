@@ -1,8 +1,4 @@
-"""Three tables: `Rule` (what, when, for whom), `Reminder` (the ledger), `Delivery` (each attempt to reach someone).
-
-A rule carries all that the dispatcher needs, for the dispatcher sees no other table: the zone, the quiet hours and the
-channels of its person are copied onto it, and `planning.replan` renews them when the person changes them.
-"""
+"""`Rule` (what, when, for whom), `Reminder` (the ledger), `Delivery` (each attempt to reach someone)."""
 
 import uuid
 from datetime import datetime
@@ -15,7 +11,6 @@ from backend.accounts.models import Clinic, Person
 from backend.common.fields import NoteField
 from backend.reminders.codes import (
     OPEN,
-    WITHDRAWN,
     Channel,
     DeliveryStatus,
     Purpose,
@@ -23,22 +18,6 @@ from backend.reminders.codes import (
     ReminderClass,
     Status,
 )
-
-__all__ = [
-    "OPEN",
-    "WITHDRAWN",
-    "Channel",
-    "Delivery",
-    "DeliveryStatus",
-    "Heartbeat",
-    "Purpose",
-    "Reason",
-    "Reminder",
-    "ReminderClass",
-    "Rule",
-    "Status",
-]
-
 
 Model = TypeVar("Model", bound=models.Model)
 
@@ -75,6 +54,13 @@ class Rule(models.Model):
     quiet_until = models.TimeField(null=True, blank=True)
     channels = models.JSONField(default=list)
     window_minutes = models.IntegerField(help_text="How long after its time a reminder still makes sense.")
+    nudge_minutes = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="So long after sending, one nudge if nobody answered; empty: none."
+    )
+    daily_cap = models.PositiveSmallIntegerField(null=True, blank=True, help_text="The person's own, copied.")
+    muted_at = models.DateTimeField(null=True, blank=True, help_text="The person wants no messages of this purpose.")
+    paused_from_at = models.DateTimeField(null=True, blank=True)
+    paused_until_at = models.DateTimeField(null=True, blank=True, help_text="In a session until then.")
     settled_until_at = models.DateTimeField(
         null=True, blank=True, help_text="Up to here it was done already, so nothing is planned before."
     )
@@ -135,6 +121,10 @@ class Reminder(models.Model):
     reason = models.CharField(max_length=24, choices=Reason, blank=True, default="")
     sent_at = models.DateTimeField(null=True, blank=True)
     acknowledged_at = models.DateTimeField(null=True, blank=True)
+    nudge_at = models.DateTimeField(null=True, blank=True, help_text="When it is sent once more if nobody answered.")
+    unanswered_since_at = models.DateTimeField(
+        null=True, blank=True, help_text="Due instant of the first reminder before it that nobody answered."
+    )
     version = models.IntegerField(default=1)
     change_number = models.BigIntegerField(null=True, blank=True)
     created_at = models.DateTimeField()
@@ -164,6 +154,11 @@ class Reminder(models.Model):
                 fields=["expires_at"],
                 condition=Q(status=Status.SNOOZED, send_at__isnull=True),
                 name="reminder_to_expire",
+            ),
+            models.Index(
+                fields=["nudge_at"],
+                condition=Q(status=Status.SENT, nudge_at__isnull=False),
+                name="reminder_to_nudge",
             ),
             models.Index(
                 fields=["person", "purpose", "due_at"], condition=Q(status__in=OPEN), name="reminder_to_settle"
@@ -219,14 +214,3 @@ class Delivery(models.Model):
                 name="delivery_for_staff_to_see",
             ),
         ]
-
-
-class Heartbeat(models.Model):
-    """When a part of the machinery last said that it lives: one row for each worker, beat, tick and sweep."""
-
-    name = models.CharField(primary_key=True, max_length=120)
-    part = models.CharField(max_length=16)
-    beat_at = models.DateTimeField()
-
-    class Meta:
-        indexes = [models.Index(fields=["part", "-beat_at"], name="heartbeat_newest_of_part")]
