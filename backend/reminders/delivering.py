@@ -10,11 +10,12 @@ import structlog
 from django.db import connections
 
 from backend.accounts import access, consents
-from backend.accounts.models import Clinic, Person
+from backend.accounts.models import Clinic, Device, Person
 from backend.reminders import channels, leases, letters, outcomes
 from backend.reminders.channels.base import Channel, Fate, Outcome, Parcel, Send, Unreachable
-from backend.reminders.codes import ReminderClass
+from backend.reminders.codes import Purpose, ReminderClass
 from backend.reminders.leases import Leased, Started
+from backend.reminders.models import BlockedAddress
 from backend.reminders.outcomes import Result
 
 log = structlog.get_logger(__name__)
@@ -59,16 +60,18 @@ def deliver(*, now: datetime, waited: Mapping[ReminderClass, timedelta] = _NO_WA
         else:
             return handed
         for name, group in groupby(sorted(leased, key=lambda each: each.channel), key=lambda each: each.channel):
-            handed += _through(channels.OUTWARD[name], list(group), token, shift)
+            handed += _through(channels.OUTWARD[name], reminder_class, list(group), token, shift)
     return handed
 
 
-def _through(channel: Channel, leased: Sequence[Leased], token: uuid.UUID, shift: _Shift) -> int:
+def _through(
+    channel: Channel, reminder_class: ReminderClass, leased: Sequence[Leased], token: uuid.UUID, shift: _Shift
+) -> int:
     """Hands over through one channel; what it does not come to goes back, whatever happens."""
     waiting = {each.id: each for each in leased}
     handed, wait, away = 0, _AWAY_FOR, ""
     try:
-        with channel.open() as send:
+        with channel.open(now=shift.now, urgent=reminder_class == ReminderClass.SAFETY) as send:
             results: list[Result] = []
             while waiting and not shift.over:
                 chunk = [waiting.pop(id) for id in list(waiting)[: channel.at_once]]
@@ -132,9 +135,20 @@ def _pack(channel: Channel, started: Started, shift: _Shift) -> Parcel | None:
         wanted = channel.name in consents.channels_of(person, clinic_id=matter.clinic_id, now=shift.now)
         if matter.clinic_id and matter.clinic_id not in shift.clinics:
             shift.clinics[matter.clinic_id] = Clinic.objects.filter(id=matter.clinic_id).first()
-    address = channel.address_of(person) if person.is_active and wanted else None
+        devices = list(Device.objects.filter(person=person, push__isnull=False))
+        blocked = set(BlockedAddress.objects.filter(person=person).values_list("fingerprint", flat=True))
+    address = channel.address_of(person, devices, blocked) if person.is_active and wanted else None
     if address is None:
         return None
     clinic = shift.clinics[matter.clinic_id] if matter.clinic_id else None
     letter = letters.compose(matter=matter, person=person, clinic=clinic, now=shift.now)
-    return Parcel(key=started.id, address=address, letter=letter)
+    return Parcel(
+        key=started.id,
+        address=address,
+        letter=letter,
+        person_id=matter.person_id,
+        reminder_id=matter.reminder_id,
+        reminder_class=Purpose(matter.purpose).facts.reminder_class,
+        until_at=matter.expires_at,
+        now=shift.now,
+    )

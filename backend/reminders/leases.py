@@ -32,8 +32,8 @@ RETURNING d.id, d.reminder_id, d.channel, d.attempt
 # The reminders are locked before their deliveries are touched: the rooms above settle them in the order counter, rule,
 # reminder and never touch a delivery, so the two cannot wait for each other.
 _LOOK = """
-SELECT d.id, r.status, r.expires_at <= %(now)s, r.person_id, r.clinic_id, r.purpose, r.due_at, r.expires_at,
-       rule.anchor_at, ARRAY(SELECT jsonb_array_elements_text(rule.channels))
+SELECT d.id, r.status, r.expires_at <= %(now)s, r.id, r.person_id, r.clinic_id, r.purpose, r.due_at,
+       r.expires_at, rule.anchor_at, ARRAY(SELECT jsonb_array_elements_text(rule.channels))
 FROM reminders_delivery d JOIN reminders_reminder r ON r.id = d.reminder_id
   JOIN reminders_rule rule ON rule.id = r.rule_id
 WHERE d.id = ANY(%(ids)s) AND d.status = 'leased' AND d.lease_token = %(token)s
@@ -131,7 +131,7 @@ def start(cursor: Any, *, ids: Sequence[uuid.UUID], token: uuid.UUID, now: datet
         cursor.execute(_WITHDRAW, {**values, "ids": needless, "error": "no longer due"})
     cursor.execute(_START, {**values, "ids": [row[0] for row in rows if row[0] not in {*late, *needless}]})
     started = {row[0] for row in cursor.fetchall()}
-    return [Started(row[0], Matter(*row[3:9]), tuple(row[9])) for row in rows if row[0] in started]
+    return [Started(row[0], Matter(*row[3:10]), tuple(row[10])) for row in rows if row[0] in started]
 
 
 def release(

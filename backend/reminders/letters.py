@@ -30,6 +30,7 @@ _QUESTIONS = {
 class Matter:
     """What a letter is made of."""
 
+    reminder_id: uuid.UUID
     person_id: uuid.UUID
     clinic_id: uuid.UUID | None
     purpose: str

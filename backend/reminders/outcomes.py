@@ -98,7 +98,8 @@ def _following(
     """The next attempt: the same channel after a pause, else the next channel at once, else none."""
     if outcome.fate is Fate.LATER and tries < ATTEMPTS:
         pause = _FIRST_PAUSE * 2 ** (tries - 1)
-        try_at = now + pause * random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries, guards nothing
+        pause *= random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries, guards nothing
+        try_at = now + max(pause, outcome.wait or pause)
         if try_at < started.matter.expires_at:
             return leased.reminder_id, leased.channel, leased.attempt + 1, try_at
     following = channels.after(leased.channel, started.channels)

@@ -9,6 +9,7 @@ from django.db import connections
 
 from backend.accounts import access
 from backend.reminders import channels, claiming, dispatch, doorbell, leases, planning
+from backend.reminders.channels.base import Address
 from backend.reminders.channels.email import Email
 from backend.reminders.models import Delivery, Purpose, ReminderClass
 from tests.live import free_port
@@ -182,11 +183,14 @@ class Bewildered:
 
     name, at_once, honours_key = "email", 1, False
 
-    def address_of(self, person):
-        return person.email
+    def is_set_up(self):
+        return True
+
+    def address_of(self, person, devices, blocked):
+        return Address(person.email)
 
     @contextmanager
-    def open(self):
+    def open(self, *, now, urgent=False):
         raise ZeroDivisionError
         yield
 

@@ -10,10 +10,15 @@ OUTWARD: dict[str, Channel] = {channel.name: channel for channel in (Email(),)}
 
 def first(wanted: Iterable[str]) -> str | None:
     """The first channel of a person's list that there is."""
-    return next((name for name in wanted if name in OUTWARD), None)
+    return next(iter(known(wanted)), None)
 
 
 def after(name: str, wanted: Iterable[str]) -> str | None:
     """The channel that follows when this one failed for good."""
-    known = [each for each in wanted if each in OUTWARD]
-    return next(iter(known[known.index(name) + 1 :]), None) if name in known else None
+    there = [each for each in dict.fromkeys(wanted) if each == name or each in known(wanted)]
+    return next(iter(there[there.index(name) + 1 :]), None) if name in there else None
+
+
+def known(wanted: Iterable[str]) -> list[str]:
+    """The channels of a person's list that this installation has, in their order."""
+    return [name for name in dict.fromkeys(wanted) if name in OUTWARD and OUTWARD[name].is_set_up()]

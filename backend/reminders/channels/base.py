@@ -1,13 +1,17 @@
 """What a channel is: it takes letters to addresses and says honestly what became of each."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
-from backend.accounts.models import Person
+from django.utils.crypto import salted_hmac
+
+from backend.accounts.models import Device, Person
+from backend.reminders.codes import ReminderClass
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +24,41 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """A phone or browser that takes pushes: its device's id, and `push` as accounts.Device keeps it."""
+
+    device_id: uuid.UUID
+    push: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where something goes: a line (a mailbox, a number in E.164), or all the devices that take pushes."""
+
+    line: str = ""
+    devices: tuple[Target, ...] = ()
+
+
+def fingerprint(channel: str, line: str) -> str:
+    """By which an address that takes nothing any more is known, without keeping it."""
+    return salted_hmac(f"backend.reminders.address {channel}", line.lower(), algorithm="sha256").hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
 class Parcel:
-    """A letter on its way; `key` is the delivery's id, by which a provider can recognise a repetition."""
+    """A letter on its way; `key` is the delivery's id, by which a provider can recognise a repetition.
+
+    It leaves `now` and makes sense until `until_at`.
+    """
 
     key: uuid.UUID
-    address: str
+    address: Address
     letter: Letter
+    person_id: uuid.UUID
+    reminder_id: uuid.UUID
+    reminder_class: ReminderClass
+    until_at: datetime
+    now: datetime
 
 
 class Fate(Enum):
@@ -39,10 +72,16 @@ class Fate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The fate and, for staff and logs, the provider's word without any personal data."""
+    """The fate and, for staff and logs, the provider's word without any personal data.
+
+    `wait`, of LATER: so long the provider asks to wait. `dead` is the part of the address that will never take anything
+    again, whatever the fate: one phone of three may be gone.
+    """
 
     fate: Fate
     detail: str = ""
+    wait: timedelta | None = None
+    dead: Address | None = None
 
 
 class Unreachable(Exception):
@@ -61,10 +100,14 @@ class Channel(Protocol):
     at_once: int
     honours_key: bool
 
-    def address_of(self, person: Person) -> str | None:
-        """Where the person is reached, or None."""
+    def is_set_up(self) -> bool:
+        """Whether this installation has the channel at all; one that is not is passed over."""
         ...
 
-    def open(self) -> AbstractContextManager[Send]:
-        """A connection for some parcels. Raises Unreachable."""
+    def address_of(self, person: Person, devices: Sequence[Device], blocked: Collection[str]) -> Address | None:
+        """Where the person is reached, or None. `devices` are theirs, `blocked` fingerprints. Asks no database."""
+        ...
+
+    def open(self, *, now: datetime, urgent: bool = False) -> AbstractContextManager[Send]:
+        """A connection for some parcels. Raises Unreachable; one that is `urgent` is tried whatever happened before."""
         ...

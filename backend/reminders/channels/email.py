@@ -1,8 +1,9 @@
 """E-mail by SMTP: text and HTML, one message at a time, since SMTP has no idempotency key."""
 
 import smtplib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from email.utils import parseaddr
 
 from django.conf import settings
@@ -10,8 +11,8 @@ from django.core.mail import EmailMultiAlternatives
 from django.core.mail.backends.smtp import EmailBackend
 from django.core.mail.message import sanitize_address
 
-from backend.accounts.models import Person
-from backend.reminders.channels.base import Fate, Outcome, Parcel, Send, Unreachable
+from backend.accounts.models import Device, Person
+from backend.reminders.channels.base import Address, Fate, Outcome, Parcel, Send, Unreachable, fingerprint
 from backend.reminders.codes import Channel as Name
 
 # RFC 5321: done; the two with which a recipient is taken; the server is about to close the connection.
@@ -25,12 +26,18 @@ class Email:
     at_once = 1
     honours_key = False
 
-    def address_of(self, person: Person) -> str | None:
+    def is_set_up(self) -> bool:
+        """Always: EMAIL_URL has a default."""
+        return True
+
+    def address_of(self, person: Person, devices: Sequence[Device], blocked: Collection[str]) -> Address | None:
         """The address with which the person signs in."""
-        return person.email or None
+        if not person.email or fingerprint(self.name, person.email) in blocked:
+            return None
+        return Address(person.email)
 
     @contextmanager
-    def open(self) -> Iterator[Send]:
+    def open(self, *, now: datetime, urgent: bool = False) -> Iterator[Send]:
         """One SMTP connection for some parcels, made anew where the server closed it. Raises Unreachable."""
         connection = EmailBackend(fail_silently=False)
         _connect(connection)
@@ -75,7 +82,7 @@ def _message(parcel: Parcel) -> EmailMultiAlternatives:
     message = EmailMultiAlternatives(
         subject=parcel.letter.subject,
         body=parcel.letter.text,
-        to=[parcel.address],
+        to=[parcel.address.line],
         headers={
             # The same delivery has the same id, so a mail that was sent twice can be told by its receiver.
             "Message-ID": f"<{parcel.key}@{sender.rpartition('@')[2]}>",
@@ -91,7 +98,7 @@ def _send(smtp: smtplib.SMTP, parcel: Parcel) -> Outcome:
     """The conversation about one mail. Raises Unreachable while nothing was handed over and the server is to blame."""
     _, sender = parseaddr(settings.DEFAULT_FROM_EMAIL)
     message = _message(parcel)
-    address = sanitize_address(parcel.address, settings.DEFAULT_CHARSET)
+    address = sanitize_address(parcel.address.line, settings.DEFAULT_CHARSET)
     content = message.message().as_bytes(linesep="\r\n")  # type: ignore[call-arg]  # Django's own
     try:
         code, _ = smtp.mail(sender)
