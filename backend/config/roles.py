@@ -23,6 +23,8 @@ DISPATCH_TABLES = (
     "reminders_silence",
     "reminders_blockedaddress",
     "reminders_heartbeat",
+    "reminders_tally",
+    "reminders_zonedata",
 )
 
 

@@ -18,6 +18,7 @@ from backend.reminders.codes import (
     Status,
 )
 from backend.reminders.models.ledger import Delivery, Reminder, Rule, WallTimeField
+from backend.reminders.models.machinery import Tally, ZoneData
 from backend.reminders.models.standing import BlockedAddress, Escalation, Heartbeat, Silence
 
 __all__ = [
@@ -36,5 +37,7 @@ __all__ = [
     "Rule",
     "Silence",
     "Status",
+    "Tally",
     "WallTimeField",
+    "ZoneData",
 ]

@@ -31,6 +31,7 @@ class Escalation(models.Model):
     acknowledged_at = models.DateTimeField(null=True, blank=True)
     acknowledged_by = models.UUIDField(null=True, blank=True)
     stopped_at = models.DateTimeField(null=True, blank=True)
+    settled_at = models.DateTimeField(null=True, blank=True, help_text="When nobody had anything open of it any more.")
 
     class Meta:
         constraints = [
@@ -47,6 +48,9 @@ class Escalation(models.Model):
         ]
         indexes: ClassVar = [
             models.Index(fields=["next_at"], condition=Q(next_at__isnull=False), name="escalation_to_go_on"),
+            models.Index(
+                fields=["id"], condition=Q(next_at__isnull=True, settled_at__isnull=True), name="escalation_to_settle"
+            ),
             models.Index(fields=["person", "-opened_at"], name="escalation_list_of_person"),
         ]
 
