@@ -89,17 +89,21 @@ def require(actor: Actor, purpose: Purpose, *, now: datetime) -> None:
     )
 
 
-def channels_of(person: Person, *, clinic_id: uuid.UUID | None, now: datetime) -> list[str]:
-    """The person's channels through which messages may go; only patients are asked, staff are reached for work."""
-    if not person.channels:
+def channels_of(person: Person, *, clinic_id: uuid.UUID | None, now: datetime, purpose: str | None = None) -> list[str]:
+    """The person's channels through which messages may go; only patients are asked, staff are reached for work.
+
+    What the person chose for messages of this purpose replaces the general list; an empty choice is the inbox alone.
+    """
+    wanted: list[str] = person.reminder_choices.get(purpose, {}).get("channels", person.channels)
+    if not wanted:
         return []
-    purposes = {channel: for_channel(channel) for channel in person.channels}
+    purposes = {channel: for_channel(channel) for channel in wanted}
     holding = {p for (_, p), holds in _standing(person.id, clinic_id, list(purposes.values()), now).items() if holds}
     if holding >= set(purposes.values()):
-        return list(person.channels)
+        return list(wanted)
     roles = Membership.objects.filter(person_id=person.id, role=Role.PATIENT)
     is_asked = (roles if clinic_id is None else roles.filter(clinic_id=clinic_id)).exists()
-    return [channel for channel in person.channels if not is_asked or purposes[channel] in holding]
+    return [channel for channel in wanted if not is_asked or purposes[channel] in holding]
 
 
 def asked(*, patient: Person, clinic_id: uuid.UUID, now: datetime, language: str | None = None) -> list[Asked]:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from backend.accounts import counters
 from backend.accounts.models import Person
 from backend.common import clock
-from backend.reminders import ledger, schedule, walltime
+from backend.reminders import ledger, schedule, settling, walltime
 from backend.reminders.models import Reason, Reminder, ReminderClass, Rule, Status
 
 SHORTEST = timedelta(minutes=10)
@@ -41,7 +41,7 @@ def acknowledge(*, reminder_id: uuid.UUID, person: Person, now: datetime) -> Rem
             return False
         if row.status in {Status.SKIPPED, Status.EXPIRED}:
             raise Ended(f"This reminder is {row.status}; it was never sent.")
-        row.status, row.reason, row.acknowledged_at = Status.ACKNOWLEDGED, "", now
+        row.status, row.reason, row.acknowledged_at, row.nudge_at = Status.ACKNOWLEDGED, "", now, None
         return True
 
     return _answer(reminder_id, person, now, answer)
@@ -50,8 +50,9 @@ def acknowledge(*, reminder_id: uuid.UUID, person: Person, now: datetime) -> Rem
 def snooze(*, reminder_id: uuid.UUID, person: Person, until: datetime | None, now: datetime) -> Reminder:
     """Later: it comes again at `until`, or with None stays quiet until it is done. `due_at` never moves.
 
-    From ten minutes to the end of the person's next day, and not past the event that it announces. One that is still
-    planned can only be put off past its own time. Raises NoSuchReminder, Ended, CannotWait, NotYet.
+    From ten minutes to the end of the person's next day, and not past the event that it announces; what falls into
+    quiet hours comes at their end. One that is still planned can only be put off past its own time. Raises
+    NoSuchReminder, Ended, CannotWait, NotYet.
     """
 
     def answer(row: Reminder, rule: Rule) -> bool:
@@ -61,12 +62,13 @@ def snooze(*, reminder_id: uuid.UUID, person: Person, until: datetime | None, no
             raise CannotWait("A reminder about safety cannot be put off.")
         if _is_ahead(row, now) and (until is None or until <= max(row.due_at, row.send_at or row.due_at)):
             raise NotYet("This reminder is not due yet; put it off to after its time, or answer it when it comes.")
-        if until is not None:
-            _check(until, row, rule, person, now)
-            row.expires_at = schedule.expiry(rule, due_at=row.due_at, send_at=until)
-        if row.status == Status.SNOOZED and row.send_at == until:
+        again_at = _out_of_quiet(until, rule) if until is not None else None
+        if again_at is not None:
+            _check(again_at, row, rule, person, now)
+            row.expires_at = schedule.expiry(rule, due_at=row.due_at, send_at=again_at)
+        if row.status == Status.SNOOZED and row.send_at == again_at:
             return False
-        row.status, row.send_at = Status.SNOOZED, until
+        row.status, row.send_at, row.nudge_at = Status.SNOOZED, again_at, None
         row.reason = "" if until else Reason.UNTIL_DONE
         return True
 
@@ -75,6 +77,11 @@ def snooze(*, reminder_id: uuid.UUID, person: Person, until: datetime | None, no
 
 def _is_ahead(row: Reminder, now: datetime) -> bool:
     return row.status == Status.PLANNED and row.send_at is not None and row.send_at > now
+
+
+def _out_of_quiet(until: datetime, rule: Rule) -> datetime:
+    span = schedule.quiet_span(rule, until)
+    return span[1] if span else until
 
 
 def _check(until: datetime, row: Reminder, rule: Rule, person: Person, now: datetime) -> None:
@@ -100,7 +107,10 @@ def _answer(
     row = found.get()
     was_planned = row.status == Status.PLANNED
     if answer(row, rule):
-        ledger.change([row], now=now, fields=("status", "reason", "send_at", "expires_at", "acknowledged_at"))
+        ledger.change(
+            [row], now=now, fields=("status", "reason", "send_at", "expires_at", "acknowledged_at", "nudge_at")
+        )
         if was_planned:
             ledger.plan_next(rule, after=max(now, row.due_at), now=now)
+        settling.heard_of(person_id=person.id, now=now)
     return row

@@ -132,7 +132,9 @@ def _pack(channel: Channel, started: Started, shift: _Shift) -> Parcel | None:
     with access.acting_as(matter.person_id, matter.clinic_id, "deliver a reminder"):
         person = Person.objects.get(id=matter.person_id)
         # Asked again at the hand-over: what was planned before a withdrawal, or before new words bind, stays here.
-        wanted = channel.name in consents.channels_of(person, clinic_id=matter.clinic_id, now=shift.now)
+        wanted = channel.name in consents.channels_of(
+            person, clinic_id=matter.clinic_id, purpose=matter.purpose, now=shift.now
+        )
         if matter.clinic_id and matter.clinic_id not in shift.clinics:
             shift.clinics[matter.clinic_id] = Clinic.objects.filter(id=matter.clinic_id).first()
         devices = list(Device.objects.filter(person=person, push__isnull=False))

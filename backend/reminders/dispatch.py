@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from django.db import connections
 
 from backend.accounts import access
-from backend.reminders import claiming, delivering, doorbell, leases
+from backend.reminders import claiming, delivering, doorbell, leases, nudging
 from backend.reminders.codes import ReminderClass
 
 # How long a pending delivery waits for a worker before the sweep sends it itself.
@@ -64,6 +64,7 @@ def number() -> int:
 
 def _keep_the_ledger(now: datetime) -> int:
     claimed = claiming.claim(now=now)
+    nudging.nudge(now=now)
     leases.recover(now=now)
     with access.dispatching("expire"), connections["dispatch"].cursor() as cursor:
         cursor.execute(_CLOSE_SNOOZED, {"now": now})

@@ -52,7 +52,9 @@ WHERE id = ANY(%(ids)s) AND lease_token = %(token)s
 """
 
 _EXPIRE = """
-UPDATE reminders_reminder r SET status = 'expired', reason = 'window_closed', change_number = NULL, updated_at = %(now)s
+UPDATE reminders_reminder r SET change_number = NULL, updated_at = %(now)s,
+  status = CASE WHEN r.sent_at IS NULL THEN 'expired' ELSE 'sent' END,
+  reason = CASE WHEN r.sent_at IS NULL THEN 'window_closed' ELSE '' END
 FROM reminders_delivery d WHERE d.id = ANY(%(ids)s) AND r.id = d.reminder_id AND r.status = 'due'
 """
 

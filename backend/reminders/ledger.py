@@ -9,7 +9,16 @@ from backend.reminders import schedule
 from backend.reminders.models import WITHDRAWN, Purpose, Reason, Reminder, Rule, Status
 from backend.reminders.schedule import Slot
 
-_PLANNED_FIELDS = ("send_at", "expires_at", "status", "reason", "updated_at", "version", "change_number")
+_PLANNED_FIELDS = (
+    "send_at",
+    "expires_at",
+    "status",
+    "reason",
+    "unanswered_since_at",
+    "updated_at",
+    "version",
+    "change_number",
+)
 
 
 def lock_rules(rule_ids: Iterable[uuid.UUID]) -> list[Rule]:
@@ -34,6 +43,10 @@ def write_plan(rule: Rule, slots: Sequence[Slot], *, now: datetime, reason: str,
         row.status, row.reason = Status.SKIPPED, reason
     kept = [row for due_at, row in known.items() if _adopt(row, wanted[due_at], now)]
     new = [_new(rule, slot, now) for due_at, slot in wanted.items() if due_at not in known]
+    # A silence that is being counted goes on: a new hour or zone is not an answer.
+    since = min((row.unanswered_since_at for row in gone if row.unanswered_since_at), default=None)
+    for row in [*kept, *new]:
+        row.unanswered_since_at = row.unanswered_since_at or since
     _number(rule.person_id, [*gone, *kept, *new], now)
     Reminder.objects.bulk_update([*gone, *kept], _PLANNED_FIELDS)
     Reminder.objects.bulk_create(new)

@@ -36,8 +36,11 @@ UPDATE reminders_reminder SET status = 'sent', reason = %(reason)s, sent_at = co
 WHERE id = ANY(%(reminders)s) AND (status = 'due' OR (status = 'sent' AND reason = 'unconfirmed'))
 """
 
+# One that was sent before, and now again, was told all the same.
 _FAILED = """
-UPDATE reminders_reminder SET status = 'failed', reason = 'undeliverable', change_number = NULL, updated_at = %(now)s
+UPDATE reminders_reminder SET change_number = NULL, updated_at = %(now)s,
+  status = CASE WHEN sent_at IS NULL THEN 'failed' ELSE 'sent' END,
+  reason = CASE WHEN sent_at IS NULL THEN 'undeliverable' ELSE '' END
 WHERE id = ANY(%(reminders)s) AND status = 'due'
 """
 

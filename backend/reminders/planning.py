@@ -5,26 +5,30 @@ the person's counter, then the rule, then its reminders.
 """
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from django.db import IntegrityError, connection
+from django.db import IntegrityError
 
-from backend.accounts import consents, counters
+from backend.accounts import counters
 from backend.accounts.models import Person
 from backend.common import clock
-from backend.reminders import ledger, recurrence, schedule, titles
-from backend.reminders.models import OPEN, Purpose, Reason, Reminder, Rule, Status
+from backend.reminders import ledger, pauses, recurrence, schedule, settling, titles, wishes
+from backend.reminders.models import Purpose, Reason, Rule, Status
+from backend.reminders.pauses import pause
 from backend.reminders.recurrence import RuleError
+from backend.reminders.settling import settle
 
 __all__ = [
     "About",
+    "AlwaysQuiet",
     "NeverHappens",
     "RuleError",
     "TakenRuleId",
     "end",
     "end_rule",
+    "pause",
     "replan",
     "set_anchor",
     "set_rule",
@@ -40,20 +44,12 @@ TWO_HOURS_BEFORE: Offset = {"minutes": 120}
 _TRAVEL = timedelta(days=2)
 
 
-# Rules with something open in the span, and open series that do not know yet that they are settled up to its end.
-_TO_SETTLE = """
-SELECT rule_id FROM reminders_reminder
-WHERE person_id = %(person)s AND purpose = %(purpose)s AND due_at >= %(from)s AND due_at < %(until)s
-  AND status = ANY(%(open)s)
-UNION
-SELECT id FROM reminders_rule
-WHERE %(until)s > %(now)s AND person_id = %(person)s AND purpose = %(purpose)s AND ended_at IS NULL
-  AND rrule IS NOT NULL AND (settled_until_at IS NULL OR settled_until_at < %(until)s)
-"""
-
-
 class NeverHappens(ValueError):
     """The series has no occurrence after now."""
+
+
+class AlwaysQuiet(ValueError):
+    """Every time of the series lies in the person's quiet hours, and none would make sense after them."""
 
 
 class TakenRuleId(LookupError):
@@ -81,13 +77,16 @@ def set_rule(
     about: About | None = None,
     window_minutes: int | None = None,
     settled_until_at: datetime | None = None,
+    nudge: bool | None = None,
+    refuse_quiet: bool = False,
 ) -> tuple[Rule, bool]:
     """Creates or replaces a series and plans its next reminder; the rule, and whether it is new.
 
     Who calls may know that it is done already up to an instant: nothing is planned before `settled_until_at`.
 
     `start` is naive wall time. Without a zone, or in the person's present one, the series follows the person; in
-    another it stays there. An ended rule is opened again. Raises RuleError, UnknownZone, NeverHappens, TakenRuleId.
+    another it stays there. An ended rule is opened again. `nudge` says whether one nudge comes; None leaves it to the
+    person's choice. Raises RuleError, UnknownZone, NeverHappens, TakenRuleId, with `refuse_quiet` AlwaysQuiet.
     """
     parsed = recurrence.parse(rrule)
     if len(parsed.by_hour or (0,)) * len(parsed.by_minute or (0,)) > MOST_A_DAY:
@@ -108,6 +107,7 @@ def set_rule(
         "about_type": about.type if about else "",
         "about_id": about.id if about else None,
         "window_minutes": window_minutes or Purpose(purpose).facts.window,
+        "nudge_minutes": wishes.nudge_minutes(person, purpose, nudge=nudge),
         "ended_at": None,
     }
     same = known is not None and all(getattr(known, name) == value for name, value in wanted.items())
@@ -118,15 +118,21 @@ def set_rule(
         setattr(rule, name, value)
     _copy_person(rule, person, now)
     titles.write(rule, title, now=now)
-    _settled(rule, settled_until_at)
+    settling.set_settled(rule, settled_until_at)
     slot = ledger.next_free(rule, after=now)
     if slot is None:
         raise NeverHappens("This rule never happens again; nothing can be planned.")
+    if refuse_quiet and schedule.is_always_quiet(rule, after=now):
+        raise AlwaysQuiet(
+            f"Your quiet hours are {rule.quiet_from:%H:%M} to {rule.quiet_until:%H:%M}, and every time of this series "
+            "lies in them, so nothing would ever be sent. Choose an hour outside of them, or change your quiet hours."
+        )
     try:
         _save(rule, now=now, new=known is None)
     except IntegrityError:  # someone else took the id in the same moment
         raise TakenRuleId(str(id)) from None
     ledger.write_plan(rule, [slot], now=now, reason=Reason.RULE_CHANGED)
+    settling.heard_of(person_id=person.id, now=now)
     return rule, known is None
 
 
@@ -206,65 +212,20 @@ def _end(rule: Rule, *, now: datetime, reason: str) -> bool:
     return True
 
 
-def settle(
-    *, person_id: uuid.UUID, purpose: str, from_at: datetime, until_at: datetime, reason: str, now: datetime
-) -> int:
-    """What was to be reminded of in this half-open span of due instants is done; the number of reminders settled.
+def replan(person: Person, *, now: datetime, nudges: Collection[str] = ()) -> int:
+    """The person's zone, quiet hours, channels or choices have changed: plans all open rules anew; the rows changed.
 
-    A series goes on with its next occurrence and remembers up to where it was settled, also when nothing was open. The
-    worker looks at the row again before it sends, so this holds until the very hand-over.
-    """
-    asked: dict[str, Any] = {
-        "person": person_id,
-        "purpose": purpose,
-        "from": from_at,
-        "until": until_at,
-        "now": now,
-        "open": list(OPEN),
-    }
-    with connection.cursor() as cursor:  # asked with every log, and nearly always there is nothing to settle
-        cursor.execute(_TO_SETTLE, asked)
-        rule_ids = [row[0] for row in cursor.fetchall()]
-    if not rule_ids:
-        return 0
-    span = Reminder.objects.filter(person_id=person_id, purpose=purpose, due_at__gte=from_at, due_at__lt=until_at)
-    counters.lock(patient_id=person_id)
-    settled = 0
-    for rule in ledger.lock_rules(rule_ids):
-        while rows := list(span.filter(rule=rule, status__in=OPEN)):
-            for row in rows:
-                row.status, row.reason = Status.DONE, reason
-            ledger.change(rows, now=now, fields=("status", "reason"))
-            settled += len(rows)
-            ledger.plan_next(rule, after=max(now, *(row.due_at for row in rows)), now=now)
-        if _settled(rule, until_at):
-            rule.save(update_fields=["settled_until_at"])
-    return settled
-
-
-def _settled(rule: Rule, until_at: datetime | None) -> bool:
-    if until_at is None or (rule.settled_until_at is not None and rule.settled_until_at >= until_at):
-        return False
-    rule.settled_until_at = until_at
-    return True
-
-
-def replan(person: Person, *, now: datetime) -> int:
-    """The person's zone, quiet hours or channels have changed: plans all open rules anew; the number of rows changed.
-
-    What was sent or done keeps its instant, and its wall time that day is not reminded of again in the new zone.
+    What was sent or done keeps its instant, and its wall time that day is not reminded of again in the new zone. Series
+    of the purposes in `nudges` take over what the person now says about a nudge.
     """
     counters.lock(patient_id=person.id)
     changed = 0
     open_rules = Rule.objects.filter(person=person, ended_at__isnull=True)
     for rule in ledger.lock_rules(open_rules.values_list("id", flat=True)):
-        before = (rule.time_zone, rule.quiet_from, rule.quiet_until, rule.channels)
         recent = rule.reminders.filter(due_at__gt=now - _TRAVEL).exclude(status__in=[Status.PLANNED, Status.SKIPPED])
         served = schedule.walls_of(recent.values_list("due_at", flat=True), time_zone=rule.time_zone)
-        _copy_person(rule, person, now)
-        if rule.follows_person:
-            rule.time_zone = person.time_zone
-        if before == (rule.time_zone, rule.quiet_from, rule.quiet_until, rule.channels):
+        changed_nudge = rule.purpose in nudges and _set_nudge(rule, person)
+        if not wishes.copy(rule, person, now=now) and not changed_nudge:
             continue
         _save(rule, now=now, new=False)
         if rule.anchor_at is not None:
@@ -283,8 +244,14 @@ def heed_consent(person: Person, purpose: str, now: datetime) -> None:
 
 
 def _copy_person(rule: Rule, person: Person, now: datetime) -> None:
-    rule.quiet_from, rule.quiet_until = person.quiet_from, person.quiet_until
-    rule.channels = consents.channels_of(person, clinic_id=rule.clinic_id, now=now)
+    wishes.copy(rule, person, now=now)
+    pauses.heed(rule, now=now)
+
+
+def _set_nudge(rule: Rule, person: Person) -> bool:
+    before = rule.nudge_minutes
+    rule.nudge_minutes = wishes.nudge_minutes(person, rule.purpose) if rule.rrule is not None else None
+    return before != rule.nudge_minutes
 
 
 def _save(rule: Rule, *, now: datetime, new: bool) -> None:

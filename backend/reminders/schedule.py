@@ -6,10 +6,14 @@ from datetime import datetime, time, timedelta
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 from backend.common import clock
 from backend.reminders import recurrence, walltime
 from backend.reminders.models import Purpose, ReminderClass
+
+# So many occurrences are looked at before a series is said to lie in the quiet hours: two days at most a day's number.
+_LOOKED_AT = 48
 
 
 class Timed(Protocol):
@@ -27,6 +31,8 @@ class Timed(Protocol):
     def offsets(self) -> list[dict[str, Any]]: ...
     @property
     def time_zone(self) -> str: ...
+    @property
+    def home_zone(self) -> str: ...
     @property
     def quiet_from(self) -> time | None: ...
     @property
@@ -81,18 +87,16 @@ def anchored(rule: Timed, *, now: datetime) -> list[Slot]:
 def place(rule: Timed, *, due_at: datetime, now: datetime | None = None) -> Slot:
     """The hour at which it goes out: outside the quiet hours, unless it is about safety.
 
-    An announcement leaves at the start of the quiet hours, the evening before; planned later than that, at once.
+    An announcement leaves at the start of the quiet hours, the evening before; planned later than that, at once. Care
+    waits for their end. A habit waits if it still makes sense then, else keeps its hour, and the claim will skip it.
     """
     facts = Purpose(rule.purpose).facts
     send_at = due_at
-    if facts.reminder_class != ReminderClass.SAFETY:
-        send_at = walltime.out_of_quiet(
-            due_at,
-            quiet_from=rule.quiet_from,
-            quiet_until=rule.quiet_until,
-            zone=clock.zone(rule.time_zone),
-            earlier=facts.announces,
-        )
+    span = quiet_span(rule, due_at) if facts.reminder_class != ReminderClass.SAFETY else None
+    if span is not None and facts.announces:
+        send_at = span[0]
+    elif span is not None and (facts.reminder_class == ReminderClass.CARE or span[1] < due_at + window(rule)):
+        send_at = span[1]
     if now is not None and send_at < now < due_at:
         send_at = now
     return Slot(due_at, send_at, expiry(rule, due_at=due_at, send_at=send_at), missed=now is not None and due_at <= now)
@@ -102,7 +106,35 @@ def expiry(rule: Timed, *, due_at: datetime, send_at: datetime) -> datetime:
     """From when on it makes no sense: an announcement from its event on, the others when their window closes."""
     if rule.anchor_at is not None and due_at < rule.anchor_at and Purpose(rule.purpose).facts.announces:
         return rule.anchor_at
-    return max(send_at, due_at) + timedelta(minutes=rule.window_minutes)
+    return max(send_at, due_at) + window(rule)
+
+
+def window(rule: Timed) -> timedelta:
+    """For how long after its time a reminder makes sense."""
+    return timedelta(minutes=rule.window_minutes)
+
+
+def home(rule: Timed) -> ZoneInfo:
+    """The zone in which the person lives; a series may stay in another."""
+    return clock.zone(rule.home_zone or rule.time_zone)
+
+
+def quiet_span(rule: Timed, at: datetime) -> tuple[datetime, datetime] | None:
+    """The person's quiet hours that contain `at`, as a half-open pair of instants, or None."""
+    if rule.quiet_from is None or rule.quiet_until is None:
+        return None
+    return walltime.quiet_span(at, quiet_from=rule.quiet_from, quiet_until=rule.quiet_until, zone=home(rule))
+
+
+def is_always_quiet(rule: Timed, *, after: datetime) -> bool:
+    """Whether none of the coming reminders of a series could ever go out, because each lies in the quiet hours."""
+    if rule.rrule is None or rule.start_local is None or rule.quiet_from is None:
+        return False
+    series = recurrence.occurrences(
+        recurrence.parse(rule.rrule), start=rule.start_local, zone=clock.zone(rule.time_zone), after=after
+    )
+    coming = [place(rule, due_at=due_at) for due_at in islice(series, _LOOKED_AT)]
+    return bool(coming) and all(quiet_span(rule, slot.send_at) for slot in coming)
 
 
 def walls_of(dues: Iterable[datetime], *, time_zone: str) -> set[datetime]:

@@ -1,10 +1,10 @@
 """Tells in plain words what became of a reminder, and why; for the patient and for staff alike."""
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 
 from backend.common import clock
-from backend.reminders import walltime
+from backend.reminders import verdicts, walltime
 from backend.reminders.models import Channel, Delivery, DeliveryStatus, Purpose, Reason, Reminder, Rule, Status
 
 _WHAT = {
@@ -37,6 +37,12 @@ _WHY = {
     Reason.CANCELLED_BY_STAFF: "the clinic took it back",
     Reason.ANSWERED_BY_OTHER: "someone else took care of it",
 }
+_WILL = {
+    Reason.QUIET_HOURS: "it falls into the quiet hours and would make no sense after them",
+    Reason.OPTED_OUT: "messages of this kind are switched off",
+    Reason.IN_SESSION: "a session goes on then",
+    Reason.GONE_SILENT: "several days went by without an answer; reminders resume with the next answer or check-in",
+}
 _NOW = {
     Status.PLANNED: "It is planned.",
     Status.DUE: "It is due and leaves now.",
@@ -66,7 +72,7 @@ def tell(*, reminder: Reminder, rule: Rule, deliveries: Iterable[Delivery]) -> l
     return [
         _what(reminder, rule),
         *_moved(reminder, rule),
-        *(_delivery(each, rule) for each in sorted(deliveries, key=lambda each: (each.created_at, each.channel))),
+        *_deliveries(reminder, rule, sorted(deliveries, key=lambda each: (each.created_at, each.channel))),
         _end(reminder, rule),
     ]
 
@@ -83,11 +89,32 @@ def _what(reminder: Reminder, rule: Rule) -> str:
 def _moved(reminder: Reminder, rule: Rule) -> list[str]:
     if reminder.send_at is None or reminder.send_at == reminder.due_at or reminder.status == Status.SNOOZED:
         return []
+    if reminder.send_at == rule.paused_until_at:
+        return [f"A session goes on before, so it waits for its end, {_at(reminder.send_at, rule)}."]
     if reminder.send_at < reminder.due_at and rule.quiet_from is not None:
         return [f"Quiet hours begin before it, so it leaves earlier, at {_at(reminder.send_at, rule)}."]
     if rule.quiet_from is not None and reminder.status in {Status.PLANNED, Status.SKIPPED}:
         return [f"That is in the quiet hours, so it leaves at their end, {_at(reminder.send_at, rule)}."]
     return [f"It was moved to {_at(reminder.send_at, rule)}."]
+
+
+def _deliveries(reminder: Reminder, rule: Rule, deliveries: Iterable[Delivery]) -> Iterator[str]:
+    nudged = False
+    for each in deliveries:
+        if not nudged and _is_nudge(each, reminder, rule):
+            nudged = True
+            yield "Nobody had answered, so it was sent once more:"
+        yield _delivery(each, rule)
+
+
+def _is_nudge(delivery: Delivery, reminder: Reminder, rule: Rule) -> bool:
+    """A further delivery after the first was sent; when it was snoozed, one that left before it came again."""
+    if rule.nudge_minutes is None or reminder.sent_at is None or delivery.channel == Channel.INBOX:
+        return False
+    if delivery.created_at < reminder.sent_at + timedelta(minutes=rule.nudge_minutes):
+        return False
+    snoozed_until = reminder.send_at if reminder.send_at and reminder.send_at > reminder.sent_at else None
+    return snoozed_until is None or delivery.created_at < snoozed_until
 
 
 def _delivery(delivery: Delivery, rule: Rule) -> str:
@@ -102,7 +129,10 @@ def _delivery(delivery: Delivery, rule: Rule) -> str:
 
 def _end(reminder: Reminder, rule: Rule) -> str:
     if reminder.status == Status.PLANNED and reminder.send_at is not None:
-        return f"It is planned for {_at(reminder.send_at, rule)}."
+        foreseen = verdicts.foresee(reminder, rule)
+        if foreseen.status == Status.SKIPPED:
+            return f"As things stand it will not be sent: {_WILL[Reason(foreseen.reason)]}."
+        return f"It is planned for {_at(foreseen.send_at or reminder.send_at, rule)}."
     if reminder.status == Status.SNOOZED:
         if reminder.send_at is None:
             return "You asked for quiet until it is done; nothing more is sent."
@@ -113,6 +143,8 @@ def _end(reminder: Reminder, rule: Rule) -> str:
         return f"It is done: {_because(reminder)}." if reminder.sent_at else f"Not sent: {_because(reminder)}."
     if reminder.status in {Status.SKIPPED, Status.EXPIRED, Status.FAILED}:
         return f"Not sent: {_because(reminder)}."
+    if reminder.status == Status.SENT and reminder.nudge_at is not None:
+        return f"It was sent; without an answer it comes once more at {_at(reminder.nudge_at, rule)}."
     if reminder.status == Status.SENT and reminder.reason == Reason.UNCONFIRMED:
         return "It was handed over, but whether it arrived was never confirmed; it is in the inbox."
     return _NOW[Status(reminder.status)]

@@ -122,11 +122,11 @@ def quiet(person, start, end):
 
 def test_in_quiet_hours_an_announcement_leaves_the_evening_before_and_a_habit_waits_for_the_morning(cast):
     appointment(cast.patient, instant(datetime(2026, 11, 27, 8), MUMBAI))
-    check_in_rule(cast.patient, start=datetime(2026, 11, 24, 23))
+    check_in_rule(cast.patient, start=datetime(2026, 11, 24, 5))
     quiet(cast.patient, time(22), time(7))
     sent = {wall(row.due_at, MUMBAI): wall(row.send_at, MUMBAI) for row in ledger(cast.patient, status="planned")}
     assert sent == {
-        datetime(2026, 11, 24, 23): datetime(2026, 11, 25, 7),
+        datetime(2026, 11, 25, 5): datetime(2026, 11, 25, 7),
         datetime(2026, 11, 26, 8): datetime(2026, 11, 26, 8),
         datetime(2026, 11, 27, 6): datetime(2026, 11, 26, 22),
     }

@@ -50,6 +50,13 @@ class Rule(models.Model):
     offsets = models.JSONField(default=list, help_text='[{"days": 1}, {"minutes": 120}], before the anchor')
     time_zone = models.CharField(max_length=64)
     follows_person = models.BooleanField(default=True, help_text="Whether the zone is the person's, wherever that is.")
+    home_zone = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Where the person lives: quiet hours and days are counted there; empty: as `time_zone`.",
+    )
     quiet_from = models.TimeField(null=True, blank=True)
     quiet_until = models.TimeField(null=True, blank=True)
     channels = models.JSONField(default=list)
