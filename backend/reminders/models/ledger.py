@@ -220,7 +220,5 @@ class Delivery(models.Model):
                 condition=Q(status__in=[DeliveryStatus.UNKNOWN, DeliveryStatus.FAILED]),
                 name="delivery_for_staff_to_see",
             ),
-            models.Index(
-                fields=["changed_at"], condition=Q(status=DeliveryStatus.UNKNOWN), name="delivery_in_doubt"
-            ),
+            models.Index(fields=["changed_at"], condition=Q(status=DeliveryStatus.UNKNOWN), name="delivery_in_doubt"),
         ]
