@@ -9,6 +9,8 @@ from backend.accounts.models import STAFF, AuditEvent, Clinic, Person
 
 # Whoever acted is one of these where it was no person.
 _SYSTEM = "system"
+# What staff wrote for colleagues about what they did; the patient sees that it was done.
+_BETWEEN_COLLEAGUES = ("reminders/cancel", "reminders/resend", "reminders/let-be")
 
 
 def names_of(people: set[uuid.UUID]) -> dict[uuid.UUID, str]:
@@ -49,7 +51,7 @@ def _withheld(row: AuditEvent, reader: uuid.UUID, names: dict[uuid.UUID, str], c
         "actor": {"id": row.person_id if own or known else None, "role": role, "name": name},
         "object": {"type": row.object_type, "id": _only(ids), "ids": ids},
         "patients": [reader] if reader in row.patients else [],
-        "reason": row.reason or None,
+        "reason": None if row.object_type in _BETWEEN_COLLEAGUES else row.reason or None,
         "from": {"address": row.address or None, "device": row.device_id} if own else {"address": None, "device": None},
         "request": row.request_id or None if own else None,
     }

@@ -14,11 +14,13 @@ from backend.reminders.leases import Leased, Started
 ATTEMPTS = 5
 _FIRST_PAUSE = timedelta(seconds=30)
 
-# Attempts of earlier sendings: a snoozed reminder is sent anew, and counts anew. Earlier ones had gone out, or were
-# given up when the person answered.
+# Attempts of earlier sendings: a reminder that was put off, or that staff sent again, is sent anew, and counts anew.
+# Within one sending each attempt is made in the very moment in which the one before it failed.
 _EARLIER = """
-SELECT coalesce(max(attempt), 0) FROM reminders_delivery
-WHERE reminder_id = %s AND channel = %s AND attempt < %s AND (status <> 'failed' OR error = 'no longer due')
+SELECT coalesce(max(d.attempt), 0) FROM reminders_delivery d
+WHERE d.reminder_id = %s AND d.channel = %s AND d.attempt < %s AND NOT EXISTS (
+  SELECT FROM reminders_delivery n WHERE n.reminder_id = d.reminder_id AND n.channel = d.channel
+    AND n.attempt = d.attempt + 1 AND n.created_at = d.changed_at)
 """
 
 Result = tuple[Leased, Started, Outcome]
@@ -48,11 +50,16 @@ _AGAIN = """
 INSERT INTO reminders_delivery
   (id, reminder_id, person_id, clinic_id, reminder_class, channel, attempt, status, try_at, error,
    created_at, changed_at)
-SELECT gen_random_uuid(), r.id, r.person_id, r.clinic_id, r.reminder_class, v.channel, v.attempt, 'pending', v.try_at,
-       '', %(now)s, %(now)s
+SELECT gen_random_uuid(), r.id, r.person_id, r.clinic_id, r.reminder_class, v.channel,
+       CASE WHEN v.attempt > 0 THEN v.attempt ELSE 1 + coalesce((
+         SELECT max(d.attempt) FROM reminders_delivery d WHERE d.reminder_id = r.id AND d.channel = v.channel), 0) END,
+       'pending', v.try_at, '', %(now)s, %(now)s
 FROM unnest(%(reminders)s::uuid[], %(channels)s::text[], %(attempts)s::int[], %(tries)s::timestamptz[])
   AS v(reminder_id, channel, attempt, try_at)
 JOIN reminders_reminder r ON r.id = v.reminder_id AND r.status = 'due'
+WHERE v.attempt > 0 OR NOT EXISTS (
+  SELECT FROM reminders_delivery d WHERE d.reminder_id = r.id AND d.channel = v.channel
+    AND d.status IN ('pending', 'leased', 'sending'))
 ON CONFLICT (reminder_id, channel, attempt) DO NOTHING
 """
 
@@ -98,7 +105,7 @@ def _tries(cursor: Any, leased: Leased) -> int:
 def _following(
     leased: Leased, started: Started, outcome: Outcome, tries: int, now: datetime
 ) -> tuple[uuid.UUID, str, int, datetime] | None:
-    """The next attempt: the same channel after a pause, else the next channel at once, else none."""
+    """The next attempt: the same channel after a pause, else the next one at once (0: its own next), else none."""
     if outcome.fate is Fate.LATER and tries < ATTEMPTS:
         pause = _FIRST_PAUSE * 2 ** (tries - 1)
         pause *= random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries, guards nothing
@@ -106,4 +113,4 @@ def _following(
         if try_at < started.matter.expires_at:
             return leased.reminder_id, leased.channel, leased.attempt + 1, try_at
     following = channels.after(leased.channel, started.channels)
-    return (leased.reminder_id, following, 1, now) if following else None
+    return (leased.reminder_id, following, 0, now) if following else None

@@ -83,6 +83,31 @@ STORY = openapi.named(
         text=_TEXT,
     ),
 )
+PLAN = openapi.named(
+    "ReminderPlan",
+    _object(
+        patient=_ID,
+        time_zone=_TEXT,
+        since=_AT,
+        until={**_AT, "description": "Not included"},
+        entries=_list(
+            _object(
+                at={**_AT, "description": "When it leaves"},
+                due_at=_AT,
+                purpose={"type": "string", "enum": list(Purpose.values)},
+                title={"type": ["string", "null"], "description": "In the patient's own words; null for others"},
+                channels=_list({"type": "string", "enum": list(Channel.values)}),
+                moved_by_quiet={"type": "boolean", "description": "Whether quiet hours move it from `due_at` to `at`"},
+                would_skip={
+                    "type": ["string", "null"],
+                    "enum": [*Reason.values, None],
+                    "description": "Why it would not be sent, as things are now",
+                },
+                rule=_ID,
+            )
+        ),
+    ),
+)
 ME = openapi.named(
     "Me",
     _object(

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from backend.reminders.api import ledger, profile, rules
+from backend.reminders.api import ledger, profile, rules, staff
 
 urlpatterns = [
     path("me", profile.Me.as_view(), name="me"),
@@ -11,6 +11,11 @@ urlpatterns = [
     path("reminders/<uuid:id>/acknowledge", ledger.Acknowledgement.as_view(), name="reminder-acknowledge"),
     path("reminders/<uuid:id>/snooze", ledger.Snooze.as_view(), name="reminder-snooze"),
     path("reminders/<uuid:id>/explain", ledger.Explanation.as_view(), name="reminder-explain"),
+    path("reminders/<uuid:id>/cancel", staff.Cancel.as_view(), name="reminder-cancel"),
+    path("reminders/<uuid:id>/resend", staff.Resend.as_view(), name="reminder-resend"),
+    path("reminders/<uuid:id>/let-be", staff.LetBe.as_view(), name="reminder-let-be"),
+    path("patients/<uuid:id>/reminder-plan", staff.PatientPlan.as_view(), name="patient-reminder-plan"),
+    path("me/reminder-plan", staff.OwnPlan.as_view(), name="own-reminder-plan"),
     path("reminder-rules", rules.ReminderRules.as_view(), name="reminder-rules"),
     path("reminder-rules/<uuid:id>", rules.ReminderRule.as_view(), name="reminder-rule"),
 ]

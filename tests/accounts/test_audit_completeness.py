@@ -25,7 +25,7 @@ SILENT = {
 }  # fmt: skip
 NOT_READ = (
     "batch", "break-glass", "accept", "acknowledge", "snooze", "confirm", "ask-to-move", "cancel", "no-show", "agree",
-    "withdraw", "lift", "file", "annotate",
+    "withdraw", "lift", "file", "annotate", "resend", "let-be",
 )  # fmt: skip
 READERS = ("patient", "other_patient", "psychiatrist", "therapist", "nurse", "administrator", "auditor", "outsider",
            "outside_patient")  # fmt: skip

@@ -4,7 +4,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from msgspec import Meta
@@ -17,10 +17,12 @@ from backend.common import bodies, etags, openapi, pages, problems, queries
 from backend.common.bodies import Instant, Struct
 from backend.common.problems import FieldError, Problem
 from backend.reminders import answers, story
-from backend.reminders.models import Delivery, Purpose, Reminder, Status
+from backend.reminders.models import Channel, Delivery, DeliveryStatus, Purpose, Reminder, Status
 from backend.reminders.shapes import REMINDER, STORY, reminders_as_json
 
-_FILTERS = ("patient", "status", "purpose", "since", "until", "changed_after", "limit", "cursor")
+_FILTERS = (
+    "patient", "status", "purpose", "channel", "delivery_status", "since", "until", "changed_after", "limit", "cursor",
+)  # fmt: skip
 _ENDED = (409, problems.MEDIA_TYPE)
 # Everybody has reminders of their own; clinicians see those of their patients too.
 OWN_AND_TEAM = {**reach.EVERYBODY, **reach.PATIENT_AND_TEAM}
@@ -29,11 +31,12 @@ OWN_AND_TEAM = {**reach.EVERYBODY, **reach.PATIENT_AND_TEAM}
 class ReminderView(DoorView):
     """What the doors of reminders share."""
 
-    def visible(self) -> QuerySet[Reminder]:
-        """The own reminders, and for clinicians those of the patients of the own care teams."""
+    def visible(self, *, listed: bool = False) -> QuerySet[Reminder]:
+        """The own reminders, and for clinicians those of the records that they may open; in lists of the own teams."""
         mine = Q(person=self.actor.person)
         if self.actor.is_clinician:
-            mine |= Q(person__in=access.patients_of(self.actor), clinic_id=self.actor.here)
+            theirs = access.patients_of(self.actor) if listed else access.open_to(self.actor)
+            mine |= Q(person__in=theirs, clinic_id=self.actor.here)
         return Reminder.objects.filter(mine).select_related("rule")
 
     def find(self, id: uuid.UUID) -> Reminder:
@@ -63,6 +66,14 @@ class Reminders(ReminderView):
             OpenApiParameter("patient", OpenApiTypes.UUID, description="Whose; for clinicians"),
             OpenApiParameter("status", OpenApiTypes.STR, enum=list(Status.values)),
             OpenApiParameter("purpose", OpenApiTypes.STR, enum=list(Purpose.values)),
+            OpenApiParameter("channel", OpenApiTypes.STR, enum=list(Channel.values), description="Tried through it"),
+            OpenApiParameter(
+                "delivery_status",
+                OpenApiTypes.STR,
+                enum=list(DeliveryStatus.values),
+                description="With a delivery (through `channel`, if named) that stands so; `unknown`: handed over, "
+                "but never confirmed",
+            ),
             OpenApiParameter("since", OpenApiTypes.DATETIME, description="`due_at` from here, included"),
             OpenApiParameter("until", OpenApiTypes.DATETIME, description="`due_at` up to here, not included"),
             OpenApiParameter("changed_after", OpenApiTypes.INT64),
@@ -74,8 +85,8 @@ class Reminders(ReminderView):
     def get(self, request: Request) -> Response:
         """A page of reminders."""
         queries.refuse_unknown(request, _FILTERS)
-        rows = self.visible()
         patient_id = queries.identifier(request, "patient")
+        rows = self.visible(listed=patient_id is None)
         if patient_id is not None:
             rows = rows.filter(person=access.open_record(self.actor, patient_id).patient)
         elif self.actor.is_patient:
@@ -88,6 +99,12 @@ class Reminders(ReminderView):
             "change_number__gt": queries.whole_number(request, "changed_after", low=0, high=2**63 - 1),
         }
         rows = rows.filter(**{name: value for name, value in wanted.items() if value is not None})
+        tried = {
+            "channel": queries.choice(request, "channel", Channel.values),
+            "status": queries.choice(request, "delivery_status", DeliveryStatus.values),
+        }
+        if tried := {name: value for name, value in tried.items() if value is not None}:
+            rows = rows.filter(Exists(Delivery.objects.filter(reminder=OuterRef("id"), **tried)))
         page = pages.page(rows, request=request, ordering=("-due_at", "-id"))
         self.actor.shown.update(row.person_id for row in page["results"])
         return Response({**page, "results": reminders_as_json(page["results"], reader_id=self.actor.person.id)})
