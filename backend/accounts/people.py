@@ -1,7 +1,7 @@
 """Persons, their roles and zones, and who cares for whom."""
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from django.db import connection
@@ -37,6 +37,18 @@ class NotAPatient(ValueError):
     """Only a patient of the clinic has a care team there."""
 
 
+Leaving = Callable[[uuid.UUID, uuid.UUID, datetime], None]
+_after_leaving: list[Leaving] = []
+
+
+def after_leaving(call: Leaving) -> None:
+    """Registers what a room does once a person has no role left in a clinic; at start-up, once.
+
+    It is called with person, clinic and now, as the clinic's machine and in the same transaction.
+    """
+    _after_leaving.append(call)
+
+
 def join(*, person: Person, clinic: Clinic, role: str, now: datetime) -> Membership:
     """Gives the person a role in the clinic; twice is the same as once."""
     membership, _ = Membership.objects.get_or_create(
@@ -61,6 +73,9 @@ def leave(*, membership: Membership, now: datetime) -> None:
             raise LastAdministrator("This is the clinic's last administrator; invite another one first.")
     with access.machine_of(clinic):
         Membership.objects.filter(id=membership.id, ended_at__isnull=True).update(ended_at=now)
+        if not held.filter(clinic_id=clinic, person_id=person).exists():
+            for call in _after_leaving:
+                call(person, clinic, now)
         care = CareTeamMember.objects.filter(clinic_id=clinic, ended_at__isnull=True)
         if membership.role == Role.PATIENT:
             care.filter(patient_id=person).update(ended_at=now)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from backend.accounts import counters
 from backend.accounts.models import Person
 from backend.common import clock
-from backend.reminders import ledger, schedule, settling, walltime
+from backend.reminders import escalation, ledger, schedule, settling, walltime
 from backend.reminders.models import Reason, Reminder, ReminderClass, Rule, Status
 
 SHORTEST = timedelta(minutes=10)
@@ -31,7 +31,7 @@ class NotYet(ValueError):
 
 
 def acknowledge(*, reminder_id: uuid.UUID, person: Person, now: datetime) -> Reminder:
-    """Seen: nothing more is sent. Twice is the same as once, and what is done is done.
+    """Seen: nothing more is sent. Twice is the same as once, and what is done is done. A chain of people ends with it.
 
     One that failed on its way is still in the inbox and can be seen there. Raises NoSuchReminder, Ended.
     """
@@ -44,7 +44,10 @@ def acknowledge(*, reminder_id: uuid.UUID, person: Person, now: datetime) -> Rem
         row.status, row.reason, row.acknowledged_at, row.nudge_at = Status.ACKNOWLEDGED, "", now, None
         return True
 
-    return _answer(reminder_id, person, now, answer)
+    row = _answer(reminder_id, person, now, answer)
+    if row.status == Status.ACKNOWLEDGED:
+        escalation.answered(row, by=person, now=now)
+    return row
 
 
 def snooze(*, reminder_id: uuid.UUID, person: Person, until: datetime | None, now: datetime) -> Reminder:

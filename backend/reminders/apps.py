@@ -11,9 +11,10 @@ class RemindersConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Messages stop when the agreement to them is taken back; the room says what it holds about a person."""
-        from backend.accounts import consents
-        from backend.reminders import held, planning
+        """What the room does when someone withdraws an agreement or leaves a clinic, and what it holds."""
+        from backend.accounts import consents, people
+        from backend.reminders import escalation, held, planning
 
         consents.after_change(planning.heed_consent)
+        people.after_leaving(escalation.leave)
         held.declare()

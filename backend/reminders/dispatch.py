@@ -2,11 +2,14 @@
 
 from datetime import datetime, timedelta
 
+import structlog
 from django.db import connections
 
 from backend.accounts import access
-from backend.reminders import claiming, delivering, doorbell, leases, nudging
+from backend.reminders import chains, claiming, delivering, doorbell, leases, nudging
 from backend.reminders.codes import ReminderClass
+
+log = structlog.get_logger(__name__)
 
 # How long a pending delivery waits for a worker before the sweep sends it itself.
 PATIENCE = {
@@ -63,6 +66,7 @@ def number() -> int:
 
 
 def _keep_the_ledger(now: datetime) -> int:
+    _go_on(now)
     claimed = claiming.claim(now=now)
     nudging.nudge(now=now)
     leases.recover(now=now)
@@ -70,6 +74,14 @@ def _keep_the_ledger(now: datetime) -> int:
         cursor.execute(_CLOSE_SNOOZED, {"now": now})
     number()
     return claimed
+
+
+def _go_on(now: datetime) -> None:
+    """Chains go on before the claim, so that who is told next is told now; what is wrong with them stops nothing."""
+    try:
+        chains.go_on(now=now)
+    except Exception:
+        log.exception("chains could not go on")
 
 
 def _pending(now: datetime) -> bool:

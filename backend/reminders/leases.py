@@ -32,8 +32,12 @@ RETURNING d.id, d.reminder_id, d.channel, d.attempt
 # The reminders are locked before their deliveries are touched: the rooms above settle them in the order counter, rule,
 # reminder and never touch a delivery, so the two cannot wait for each other.
 _LOOK = """
-SELECT d.id, r.status, r.expires_at <= %(now)s, r.id, r.person_id, r.clinic_id, r.purpose, r.due_at,
-       r.expires_at, rule.anchor_at, ARRAY(SELECT jsonb_array_elements_text(rule.channels))
+SELECT d.id,
+       CASE WHEN r.about_type = 'escalation'  -- a chain that somebody else has answered is over for all
+         AND EXISTS (SELECT FROM reminders_escalation e WHERE e.id = r.about_id AND e.next_at IS NULL) THEN 'done'
+       ELSE r.status END,
+       r.expires_at <= %(now)s, r.id, r.person_id, r.clinic_id, r.purpose, r.due_at, r.expires_at,
+       rule.anchor_at, ARRAY(SELECT jsonb_array_elements_text(rule.channels))
 FROM reminders_delivery d JOIN reminders_reminder r ON r.id = d.reminder_id
   JOIN reminders_rule rule ON rule.id = r.rule_id
 WHERE d.id = ANY(%(ids)s) AND d.status = 'leased' AND d.lease_token = %(token)s

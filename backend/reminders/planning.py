@@ -228,6 +228,8 @@ def replan(person: Person, *, now: datetime, nudges: Collection[str] = ()) -> in
         if not wishes.copy(rule, person, now=now) and not changed_nudge:
             continue
         _save(rule, now=now, new=False)
+        if rule.anchor_at is not None and not rule.offsets:
+            continue  # its chain writes its reminders; what is on its way to somebody stays
         if rule.anchor_at is not None:
             slots = schedule.anchored(rule, now=now)
         else:

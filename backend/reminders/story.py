@@ -67,12 +67,13 @@ _WENT = {
 }
 
 
-def tell(*, reminder: Reminder, rule: Rule, deliveries: Iterable[Delivery]) -> list[str]:
-    """Sentences in the order of events, with times in the zone of the rule."""
+def tell(*, reminder: Reminder, rule: Rule, deliveries: Iterable[Delivery], chain: Iterable[str] = ()) -> list[str]:
+    """Sentences in the order of events, with times in the zone of the rule; `chain` tells of its chain of people."""
     return [
         _what(reminder, rule),
         *_moved(reminder, rule),
         *_deliveries(reminder, rule, sorted(deliveries, key=lambda each: (each.created_at, each.channel))),
+        *chain,
         _end(reminder, rule),
     ]
 

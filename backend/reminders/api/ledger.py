@@ -16,7 +16,7 @@ from backend.accounts.door import DoorView
 from backend.common import bodies, etags, openapi, pages, problems, queries
 from backend.common.bodies import Instant, Struct
 from backend.common.problems import FieldError, Problem
-from backend.reminders import answers, story
+from backend.reminders import answers, chain_story, story
 from backend.reminders.models import Channel, Delivery, DeliveryStatus, Purpose, Reminder, Status
 from backend.reminders.shapes import REMINDER, STORY, reminders_as_json
 
@@ -197,6 +197,8 @@ class Explanation(ReminderView):
     def get(self, request: Request, id: uuid.UUID) -> Response:
         """The story, for the patient and the care team alike."""
         row = self.find(id)
-        sentences = story.tell(reminder=row, rule=row.rule, deliveries=Delivery.objects.filter(reminder=row))
+        chain = chain_story.tell(row, rule=row.rule, reader_id=self.actor.person.id)
+        deliveries = Delivery.objects.filter(reminder=row)
+        sentences = story.tell(reminder=row, rule=row.rule, deliveries=deliveries, chain=chain)
         told: dict[str, Any] = {"id": row.id, "status": row.status, "reason": row.reason or None}
         return Response({**told, "sentences": sentences, "text": " ".join(sentences)})
