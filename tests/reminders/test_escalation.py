@@ -321,7 +321,7 @@ def test_the_api_s_acknowledgement_ends_the_chain(cast):
 
 
 MINUTES = st.integers(1, 40)
-# Each example goes through the database, and what one leaves there is there for the next: shrinking would not repeat it.
+# Each example leaves its rows to the next one, so shrinking would not repeat what happened.
 
 
 @settings(
