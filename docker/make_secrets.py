@@ -30,6 +30,7 @@ def main(folder: Path) -> None:
     kept(folder / "redis_url", f"redis://:{redis}@redis:6379/0")
     kept(folder / "secret_key", secrets.token_urlsafe(48))
     kept(folder / "note_keys", json.dumps({"current": "first", "keys": {"first": drawn_key()}}, indent=2))
+    kept(folder / "vapid_private_key", secrets.token_urlsafe(32))
     kept(folder / "backup_key", secrets.token_hex(32))
     kept(folder / "email_url", "smtp+tls://user:password@mail.example.org:587")
     print(f"keep a copy of {folder / 'backup_key'} elsewhere: without it no backup can be read")

@@ -3,6 +3,7 @@
 import uuid
 from typing import Annotated, Any
 
+from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from msgspec import Meta
 from rest_framework.request import Request
@@ -12,7 +13,7 @@ from backend.accounts import devices, lifetimes, reach, sign_ins
 from backend.accounts.door import DoorView
 from backend.accounts.models import Device
 from backend.accounts.shapes import DEVICE, SIGN_IN
-from backend.common import bodies, openapi, problems, queries
+from backend.common import bodies, openapi, outward, problems, queries
 from backend.common.bodies import Struct, ZoneName
 from backend.common.problems import FieldError
 
@@ -30,7 +31,7 @@ class PushKeys(Struct, kw_only=True, frozen=True):
 class Push(Struct, kw_only=True, frozen=True):
     """Where pushes go: `endpoint` and `keys` of Web Push, or `fcm_token`."""
 
-    endpoint: Annotated[str, Meta(max_length=1000, pattern="^https://[^\\s\x00]+$(?!\n)")] | None = None
+    endpoint: Annotated[str, Meta(max_length=1000, pattern="^https?://[^\\s\x00]+$(?!\n)")] | None = None
     keys: PushKeys | None = None
     fcm_token: Annotated[str, Meta(min_length=1, max_length=1000, pattern="^[^\\s\x00]+$(?!\n)")] | None = None
 
@@ -52,7 +53,17 @@ class DeviceBody(Struct, kw_only=True, frozen=True):
         partly = (self.push.endpoint is None) != (self.push.keys is None)
         if partly or web == (self.push.fcm_token is not None):
             return [FieldError("/push", "incomplete", "push needs endpoint and keys, or fcm_token; null for none.")]
-        return []
+        return _fault_of_endpoint(self.push.endpoint)
+
+
+def _fault_of_endpoint(endpoint: str | None) -> list[FieldError]:
+    """We connect to what a client names: never into our own network. The name is resolved when something is sent."""
+    try:
+        if endpoint is not None:
+            outward.refuse(endpoint, loopback=settings.PUSH_TO_LOOPBACK)
+    except outward.NotPublic as error:
+        return [FieldError("/push/endpoint", "not_public", f"The endpoint must be a public push service. {error}")]
+    return []
 
 
 class MyDevices(DoorView):

@@ -17,6 +17,8 @@ class Purpose(models.TextChoices):
 
     CARE = "care"
     MESSAGES_EMAIL = "messages_email"
+    MESSAGES_PUSH = "messages_push"
+    MESSAGES_SMS = "messages_sms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ STOPS: Mapping[Purpose, str] = MappingProxyType(
         Purpose.CARE: "No new entries are stored and none are edited; the phone keeps them and can send them later. "
         "Reading and deleting what is there, alerts and the record of the treatment go on.",
         Purpose.MESSAGES_EMAIL: "No reminder leaves by e-mail; reminders stay in the app's inbox.",
+        Purpose.MESSAGES_PUSH: "No notification appears on a phone or browser; reminders stay in the app's inbox.",
+        Purpose.MESSAGES_SMS: "No text message is sent; reminders stay in the app's inbox.",
     }
 )
 
@@ -85,6 +89,38 @@ your mail provider, and whoever can open your mailbox, can read it.
 
 You decide: without your agreement reminders stay in the app's inbox. You may change your mind at any time; mails that \
 left already cannot be taken back.""",
+        published_at=_FIRST,
+        binding_at=_FIRST,
+    ),
+    Words(
+        purpose=Purpose.MESSAGES_PUSH,
+        version=1,
+        language="en",
+        title="Notifications on your phone or browser",
+        text="""Your clinic may send you reminders as notifications: of appointments, of a check-in, of a questionnaire.
+
+They show the clinic's short name and the time, and nothing about your health. Whoever sees your screen can read them. \
+They travel through the company that made your phone or browser (Google, Apple, Mozilla, Microsoft). To a browser they \
+are sealed, so that the company cannot read them; to an app on a phone they are not, and the company learns when you \
+are reminded.
+
+You decide: without your agreement reminders stay in the app's inbox, and your device asks you besides. You may change \
+your mind at any time.""",
+        published_at=_FIRST,
+        binding_at=_FIRST,
+    ),
+    Words(
+        purpose=Purpose.MESSAGES_SMS,
+        version=1,
+        language="en",
+        title="Reminders by text message",
+        text="""Your clinic may send you reminders by text message (SMS) to the number that you confirmed.
+
+They name the clinic's short name and the time, and nothing about your health. Text messages are not sealed: the \
+company that sends them for your clinic, your phone company, and whoever holds your phone can read them.
+
+You decide: without your agreement reminders stay in the app's inbox. You may change your mind at any time, in the app \
+or by answering STOP; messages that left already cannot be taken back.""",
         published_at=_FIRST,
         binding_at=_FIRST,
     ),

@@ -178,7 +178,7 @@ def accept(*, invitation: Invitation, password: str, now: datetime) -> Person:
                 password=password,
                 born_on=invitation.born_on,
                 country=invitation.clinic.country,
-                channels=["email"],
+                channels=["push", "email"],
             )
     except IntegrityError as error:
         raise NotInvited(HAS_ACCOUNT) from error

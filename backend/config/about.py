@@ -18,6 +18,7 @@ from rest_framework.views import APIView
 from backend.common import clock
 from backend.config import opening
 from backend.reminders import watch
+from backend.reminders.channels import webpush
 
 MINIMUM_APP_VERSION = "1.0.0"
 
@@ -42,7 +43,11 @@ class About(APIView):
     def get(self, request: Request) -> Response:
         """The server's clock, against which a phone checks its own, and the oldest app that still works."""
         return Response(
-            {"server_time": clock.now(), "vapid_public_key": None, "minimum_app_version": MINIMUM_APP_VERSION}
+            {
+                "server_time": clock.now(),
+                "vapid_public_key": webpush.public_key(),
+                "minimum_app_version": MINIMUM_APP_VERSION,
+            }
         )
 
 

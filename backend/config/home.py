@@ -18,6 +18,7 @@ SPARE_UIDS = range(60706, 61184)  # free for any use on Linux, and inside the 65
 WORKSHOP = "-initdb"  # added to the servers' folder: where a new cluster is made
 STOPPING_SECONDS = 5.0
 NEEDED_BYTES = 300_000_000
+BYTES = {"secret_key": 48, "vapid_private_key": 32}  # of a secret; the others have 24
 
 
 class CannotStart(Exception):
@@ -132,12 +133,12 @@ def become(uid: int) -> None:
 
 
 def secret(local: Path, name: str) -> str:
-    """The secret of that name, drawn on first use (32 characters that need no quoting in a URL)."""
+    """The secret of that name, drawn on first use (32 characters or more that need no quoting in a URL)."""
     path = local / "secrets" / name
     try:
         if path.is_file() and (known := path.read_text().strip()):
             return known
-        drawn = secrets.token_urlsafe(48 if name == "secret_key" else 24)
+        drawn = secrets.token_urlsafe(BYTES.get(name, 24))
         write_private(path, drawn)
     except OSError as error:
         raise explained(error, at=path) from error

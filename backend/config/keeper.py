@@ -133,6 +133,7 @@ def publish(place: Home, servers: dict[str, embedded.Server]) -> None:
     addresses = {
         "SECRET_KEY": home.secret(local, "secret_key"),
         "NOTE_KEYS_FILE": note_keys.made(local),
+        "VAPID_PRIVATE_KEY": home.secret(local, "vapid_private_key"),
         "DEMO": "True",
     }
     if POSTGRES in servers:

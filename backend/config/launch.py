@@ -54,6 +54,7 @@ def load_and_start(local: Path, *, needs: list[str], port: int, original: dict[s
         DEMO="True",
         SECRET_KEY=home.secret(local, "secret_key"),
         NOTE_KEYS_FILE=note_keys.made(local),
+        VAPID_PRIVATE_KEY=home.secret(local, "vapid_private_key"),
         BASE_URL=f"http://127.0.0.1:{port}",
         EMAIL_URL=f"smtp://127.0.0.1:{home.free_port(preferred=mail)}",
     )

@@ -11,7 +11,7 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from backend.config import headers, logs, note_keys, refusals, rights, signing_in
+from backend.config import headers, logs, messaging, note_keys, refusals, rights, signing_in
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL_DIR = Path(os.environ.get("LOCAL_DIR", ROOT / ".local"))
@@ -244,6 +244,7 @@ vars().update({key: value for key, value in env.email_url_config(EMAIL_URL).item
 EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Afterglow <reminders@afterglow.invalid>")
+vars().update(messaging.configured(env, sender=DEFAULT_FROM_EMAIL, on_this_machine=DEBUG or DEMO))
 
 # Language, time, files
 EXPORTS_DIR, ERASURES_FILE = rights.places(env, LOCAL_DIR)

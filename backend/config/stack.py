@@ -38,6 +38,7 @@ def with_servers(local: Path) -> int | None:
             DEMO="True",
             SECRET_KEY=home.secret(local, "secret_key"),
             NOTE_KEYS_FILE=note_keys.made(local),
+            VAPID_PRIVATE_KEY=home.secret(local, "vapid_private_key"),
         )
     for key, value in home.read_env(local).items():
         os.environ.setdefault(key, value)

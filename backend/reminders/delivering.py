@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 
@@ -11,7 +11,8 @@ from django.db import connections
 
 from backend.accounts import access, consents
 from backend.accounts.models import Clinic, Device, Person
-from backend.reminders import channels, leases, letters, outcomes
+from backend.reminders import addresses, channels, leases, letters, notices, outcomes
+from backend.reminders.addresses import Dead
 from backend.reminders.channels.base import Channel, Fate, Outcome, Parcel, Send, Unreachable
 from backend.reminders.codes import Purpose, ReminderClass
 from backend.reminders.leases import Leased, Started
@@ -98,7 +99,17 @@ def _turn(results: Sequence[Result], chunk: Sequence[Leased], token: uuid.UUID, 
         return []
     with access.dispatching("deliver"), connections["dispatch"].cursor() as cursor:
         outcomes.finish(cursor, results=results, token=token, now=shift.now)
-        return leases.start(cursor, ids=[each.id for each in chunk], token=token, now=shift.now) if chunk else []
+        started = leases.start(cursor, ids=[each.id for each in chunk], token=token, now=shift.now) if chunk else []
+    # After the commit, since it works in each person's own context: what of their addresses is dead.
+    addresses.let_go(_dead(results), now=shift.now)
+    return started
+
+
+def _dead(results: Sequence[Result]) -> Iterator[Dead]:
+    for leased, started, outcome in results:
+        if outcome.dead is not None:
+            matter = started.matter
+            yield Dead(matter.person_id, matter.clinic_id, leased.channel, outcome.dead, outcome.detail)
 
 
 def _hand_over(channel: Channel, send: Send, started: Started, token: uuid.UUID, shift: _Shift) -> Outcome:
@@ -143,7 +154,8 @@ def _pack(channel: Channel, started: Started, shift: _Shift) -> Parcel | None:
     if address is None:
         return None
     clinic = shift.clinics[matter.clinic_id] if matter.clinic_id else None
-    letter = letters.compose(matter=matter, person=person, clinic=clinic, now=shift.now)
+    words = notices if channel.is_brief else letters
+    letter = words.compose(matter=matter, person=person, clinic=clinic, now=shift.now)
     return Parcel(
         key=started.id,
         address=address,

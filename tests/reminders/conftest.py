@@ -1,4 +1,4 @@
-"""A real SMTP server on loopback for the tests of the engine."""
+"""A real SMTP server and receivers of pushes and text messages on loopback, for the tests of the engine."""
 
 from collections.abc import Iterator
 from email.message import EmailMessage
@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 
+from backend.reminders.channels import breakers, fcm, webpush
 from tests.live import free_port
+from tests.reminders.receivers import Firebase, Gateway, PushService, b64
 
 
 class Post:
@@ -50,3 +52,39 @@ def post(settings: Any) -> Iterator[Post]:
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", port
     yield post
     controller.stop()
+
+
+@pytest.fixture(autouse=True)
+def all_providers_are_well() -> None:
+    """What failed in another test is forgotten."""
+    breakers.forget()
+    fcm.forget()
+
+
+@pytest.fixture
+def push_service(settings: Any) -> Iterator[PushService]:
+    """A Web Push service for browsers that subscribed with this installation's key."""
+    settings.VAPID_PRIVATE_KEY, settings.VAPID_SUBJECT = b64(bytes(range(1, 33))), "mailto:reminders@afterglow.invalid"
+    settings.PUSH_TO_LOOPBACK = True
+    service = PushService(webpush.public_key() or "")
+    yield service
+    service.stop()
+
+
+@pytest.fixture
+def firebase(settings: Any) -> Iterator[Firebase]:
+    """FCM for this installation's service account."""
+    service = Firebase()
+    settings.FCM_SERVICE_ACCOUNT, settings.FCM_URL = service.account, service.url
+    yield service
+    service.stop()
+
+
+@pytest.fixture
+def gateway(settings: Any) -> Iterator[Gateway]:
+    """A gateway for text messages."""
+    service = Gateway()
+    settings.SMS_URL, settings.SMS_ACCOUNT, settings.SMS_TOKEN = service.messages_url, service.account, service.token
+    settings.SMS_FROM, settings.SMS_IDEMPOTENCY_HEADER = "+15005550006", ""
+    yield service
+    service.stop()

@@ -4,8 +4,11 @@ from collections.abc import Iterable
 
 from backend.reminders.channels.base import Channel
 from backend.reminders.channels.email import Email
+from backend.reminders.channels.push import Push
+from backend.reminders.channels.sms import Sms
 
-OUTWARD: dict[str, Channel] = {channel.name: channel for channel in (Email(),)}
+_ALL: tuple[Channel, ...] = (Push(), Email(), Sms())
+OUTWARD: dict[str, Channel] = {channel.name: channel for channel in _ALL}
 
 
 def first(wanted: Iterable[str]) -> str | None:

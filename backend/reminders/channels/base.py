@@ -96,9 +96,21 @@ class Channel(Protocol):
     """A way to a person."""
 
     name: str
-    # How many parcels may be in hand between two commits: more than one only where the provider honours the key.
-    at_once: int
-    honours_key: bool
+
+    @property
+    def is_brief(self) -> bool:
+        """Whether it carries a title and one line, and no letter."""
+        ...
+
+    @property
+    def at_once(self) -> int:
+        """How many parcels may be in hand between two commits: more than one only where the key is honoured."""
+        ...
+
+    @property
+    def honours_key(self) -> bool:
+        """Whether a parcel that is sent twice with one key arrives once."""
+        ...
 
     def is_set_up(self) -> bool:
         """Whether this installation has the channel at all; one that is not is passed over."""

@@ -23,6 +23,7 @@ class Email:
     """Django's SMTP connection, with an answer that tells a refusal from a lost connection."""
 
     name: str = Name.EMAIL
+    is_brief = False
     at_once = 1
     honours_key = False
 
