@@ -8,7 +8,7 @@ from datetime import date, datetime
 
 from backend.common import clock
 
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _LONG_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _SMALL = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -21,7 +21,7 @@ def short(day: date) -> str:
 
 def dated(day: date) -> str:
     """Tue 24 Nov"""
-    return f"{_DAYS[day.weekday()]} {short(day)}"
+    return f"{WEEKDAYS[day.weekday()]} {short(day)}"
 
 
 def full(day: date) -> str:

@@ -136,7 +136,7 @@ def _end(reminder: Reminder, rule: Rule) -> str:
         return f"It is planned for {_at(foreseen.send_at or reminder.send_at, rule)}."
     if reminder.status == Status.SNOOZED:
         if reminder.send_at is None:
-            return "You asked for quiet until it is done; nothing more is sent."
+            return "Quiet was asked for until it is done; nothing more is sent."
         return f"It was put off and comes again at {_at(reminder.send_at, rule)}."
     if reminder.status == Status.ACKNOWLEDGED and reminder.acknowledged_at is not None:
         return f"It was acknowledged at {_at(reminder.acknowledged_at, rule)}."
@@ -149,6 +149,11 @@ def _end(reminder: Reminder, rule: Rule) -> str:
     if reminder.status == Status.SENT and reminder.reason == Reason.UNCONFIRMED:
         return "It was handed over, but whether it arrived was never confirmed; it is in the inbox."
     return _NOW[Status(reminder.status)]
+
+
+def because(reason: str) -> str:
+    """The reason in a few words."""
+    return _WHY.get(Reason(reason), "") if reason else ""
 
 
 def _because(reminder: Reminder) -> str:

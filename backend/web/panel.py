@@ -13,6 +13,7 @@ from backend.common import clock
 from backend.insights import panel, spark, words
 from backend.insights.attention import Level
 from backend.insights.panel import Row
+from backend.web import reminder_rows
 from backend.web.pages import ConsolePage
 
 _GROUPS = ((Level.NOW, "Now"), (Level.TODAY, "Today"), (Level.WATCH, "Keep an eye on"), (Level.STEADY, "Steady"))
@@ -61,11 +62,17 @@ class Panel(ConsolePage):
                 "headline": _headline(needed),
                 "summary": _summary(everyone),
                 "chips": [_chip(name, everyone, chosen) for name in FILTERS],
+                "doubts": self._doubts(),
                 "find": find,
                 "filtered": filtered,
                 "groups": self._groups(shown, open_all=filtered),
             },
         )
+
+    def _doubts(self) -> str:
+        """How many messages were handed over and never confirmed, in words; nothing for none."""
+        count = reminder_rows.doubtful(access.patients_of(self.actor), clinic_id=self.actor.here).count()
+        return words.counted(count, "reminder was", "reminders were") if count else ""
 
     def _groups(self, shown: Sequence[Row], *, open_all: bool) -> list[dict[str, Any]]:
         groups = []

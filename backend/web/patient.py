@@ -85,6 +85,7 @@ class PatientPage(ConsolePage):
                 ),
                 "timeline_href": reverse("timeline", args=[patient_id]),
                 "annotate_href": reverse("annotate", args=[patient_id]),
+                "reminders_href": reverse("patient-reminders", args=[patient_id]),
                 "noted": bool(series.marked("annotation")),
             },
             status=400 if fault else 200,

@@ -2,11 +2,30 @@
 
 from django.urls import path
 
-from backend.web import audit, emergency, panel, patient, second_factor, sign_in, sign_ins
+from backend.web import (
+    audit,
+    emergency,
+    panel,
+    patient,
+    reminder_calendar,
+    reminders,
+    second_factor,
+    sign_in,
+    sign_ins,
+    unconfirmed,
+)
+
+_ACT = "patients/<uuid:id>/reminders/<uuid:reminder>"
 
 urlpatterns = [
     path("", panel.Panel.as_view(), name="panel"),
     path("patients/<uuid:id>", patient.PatientPage.as_view(), name="patient-page"),
+    path("patients/<uuid:id>/reminders", reminders.Reminders.as_view(), name="patient-reminders"),
+    path("patients/<uuid:id>/reminders/plan", reminder_calendar.Plan.as_view(), name="patient-reminder-calendar"),
+    path(f"{_ACT}/cancel", reminders.Act.as_view(act="cancel"), name="reminder-cancel-form"),
+    path(f"{_ACT}/resend", reminders.Act.as_view(act="resend"), name="reminder-resend-form"),
+    path(f"{_ACT}/let-be", reminders.Act.as_view(act="let-be"), name="reminder-let-be-form"),
+    path("reminders/unconfirmed", unconfirmed.Unconfirmed.as_view(), name="unconfirmed-reminders"),
     path("emergency", emergency.Emergency.as_view(), name="emergency"),
     path("patients/<uuid:id>/annotate", patient.Annotate.as_view(), name="annotate"),
     path("sign-in/passkey", second_factor.PasskeySignIn.as_view(), name="passkey_sign_in"),
