@@ -11,6 +11,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
 OUTBOX_SECONDS = 10.0
 RIGHTS_SECONDS = 30.0
 SEAL_SECONDS = 1.0
+SILENCES_SECONDS = 30.0
 app = Celery("afterglow")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
@@ -28,12 +29,13 @@ def _start_the_sweep(**_: Any) -> None:
     from backend.common import clock
     from backend.config import beat_entries
     from backend.interop import work
-    from backend.reminders import watch
+    from backend.reminders import silences, watch
 
     watch.start_sweeping()  # first: nothing that fails below may keep it from starting
     # A thread of its own, for a mail server that hangs holds it for many seconds.
     watch.Watch("outbox", round_=lambda: outbox.send_due(now=clock.now()), pause=OUTBOX_SECONDS).start()
     watch.Watch("rights", round_=lambda: work.stand_in(now=clock.now()), pause=RIGHTS_SECONDS).start()
+    watch.Watch("silences", round_=lambda: silences.tell(now=clock.now()), pause=SILENCES_SECONDS).start()
     sealer = heads.Sealer()
     watch.Watch("audit chain", round_=lambda: sealer.round(now=clock.now()), pause=SEAL_SECONDS).start()
     beat_entries.settle()

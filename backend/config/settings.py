@@ -230,6 +230,7 @@ CELERY_BEAT_SCHEDULE = {
     for task, every, expires in (
         ("reminders.tick", 1, 5),
         ("reminders.deliver", 10, 10),
+        ("reminders.tell_clinics", 30, 25),
         ("accounts.send_outbox", 10, 10),
         ("aftercare.expand_appointments", 21_600, 3_600),
         ("interop.work", 30, 25),

@@ -53,6 +53,14 @@ def write_plan(rule: Rule, slots: Sequence[Slot], *, now: datetime, reason: str,
     return len(gone) + len(kept) + len(new)
 
 
+def add(rule: Rule, slot: Slot, *, now: datetime) -> Reminder:
+    """A planned reminder whose place in its person's order of changes the dispatcher gives: for those who may not."""
+    row = _new(rule, slot, now)
+    row.version, row.updated_at = 1, now
+    row.save(force_insert=True)
+    return row
+
+
 def plan_next(rule: Rule, *, after: datetime, now: datetime) -> Reminder | None:
     """Makes sure that the next occurrence of a locked, open series after an instant stands in the ledger as planned."""
     slot = next_free(rule, after=after) if rule.ended_at is None else None

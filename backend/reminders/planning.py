@@ -49,7 +49,14 @@ class NeverHappens(ValueError):
 
 
 class AlwaysQuiet(ValueError):
-    """Every time of the series lies in the person's quiet hours, and none would make sense after them."""
+    """Every time of the series lies in the person's quiet hours, and none would make sense after them.
+
+    `by_rule` when the rule names the times itself and not its start.
+    """
+
+    def __init__(self, message: str, *, by_rule: bool) -> None:
+        super().__init__(message)
+        self.by_rule = by_rule
 
 
 class TakenRuleId(LookupError):
@@ -125,7 +132,8 @@ def set_rule(
     if refuse_quiet and schedule.is_always_quiet(rule, after=now):
         raise AlwaysQuiet(
             f"Your quiet hours are {rule.quiet_from:%H:%M} to {rule.quiet_until:%H:%M}, and every time of this series "
-            "lies in them, so nothing would ever be sent. Choose an hour outside of them, or change your quiet hours."
+            "lies in them, so nothing would ever be sent. Choose an hour outside of them, or change your quiet hours.",
+            by_rule=bool(parsed.by_hour),
         )
     try:
         _save(rule, now=now, new=known is None)
@@ -224,10 +232,14 @@ def replan(person: Person, *, now: datetime, nudges: Collection[str] = ()) -> in
     for rule in ledger.lock_rules(open_rules.values_list("id", flat=True)):
         recent = rule.reminders.filter(due_at__gt=now - _TRAVEL).exclude(status__in=[Status.PLANNED, Status.SKIPPED])
         served = schedule.walls_of(recent.values_list("due_at", flat=True), time_zone=rule.time_zone)
-        changed_nudge = rule.purpose in nudges and _set_nudge(rule, person)
-        if not wishes.copy(rule, person, now=now) and not changed_nudge:
+        renewed = wishes.copy(rule, person, now=now)
+        if rule.purpose in nudges and _set_nudge(rule, person):
+            renewed.add("nudge_minutes")
+        if not renewed:
             continue
         _save(rule, now=now, new=False)
+        if not renewed & wishes.TIMES:
+            continue
         if rule.anchor_at is not None and not rule.offsets:
             continue  # its chain writes its reminders; what is on its way to somebody stays
         if rule.anchor_at is not None:

@@ -69,6 +69,7 @@ RULE = openapi.named(
         rrule=_TEXT,
         start={**_TEXT, "description": "Local time in the rule's zone", "examples": ["2026-11-24T21:00:00"]},
         time_zone=_TEXT,
+        nudge={"type": "boolean", "description": "Whether one more comes when nobody answered"},
         next_at=_AT_OR_NULL,
         version={"type": "integer"},
     ),
@@ -123,6 +124,20 @@ ME = openapi.named(
         quiet_from=_CLOCK,
         quiet_until=_CLOCK,
         channels=_list({"type": "string", "enum": list(OUTWARD)}),
+        reminder_choices={
+            "type": "object",
+            "description": "What differs for a purpose: its channels, off, or whether one nudge comes",
+            "additionalProperties": {
+                "type": "object",
+                "properties": {
+                    "channels": _list({"type": "string", "enum": list(OUTWARD)}),
+                    "off": {"type": "boolean"},
+                    "nudge": {"type": "boolean"},
+                },
+            },
+        },
+        daily_cap={"type": ["integer", "null"], "description": "Habit reminders a day; null: the usual number"},
+        detailed_messages={"type": "boolean", "description": "Messages may say what they are about"},
         memberships=_list(_object(clinic=_ID, role=_TEXT)),
     ),
 )
@@ -171,6 +186,7 @@ def rules_as_json(rows: Sequence[Rule]) -> list[dict[str, Any]]:
             "rrule": row.rrule,
             "start": row.start_local.isoformat() if row.start_local else None,
             "time_zone": row.time_zone,
+            "nudge": row.nudge_minutes is not None,
             "next_at": following.get(row.id),
             "version": row.version,
         }
@@ -195,5 +211,8 @@ def person_as_json(
         "quiet_from": f"{person.quiet_from:%H:%M}" if person.quiet_from else None,
         "quiet_until": f"{person.quiet_until:%H:%M}" if person.quiet_until else None,
         "channels": person.channels,
+        "reminder_choices": person.reminder_choices,
+        "daily_cap": person.daily_cap,
+        "detailed_messages": person.detailed_messages_at is not None,
         "memberships": [{"clinic": clinic, "role": role} for clinic, role in memberships],
     }

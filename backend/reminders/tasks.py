@@ -5,7 +5,7 @@ from typing import Any
 from celery import shared_task
 
 from backend.common import clock
-from backend.reminders import dispatch, watch
+from backend.reminders import dispatch, silences, watch
 
 
 @shared_task(name="reminders.tick")
@@ -19,3 +19,9 @@ def tick(**kwargs: Any) -> None:
 def deliver(**kwargs: Any) -> None:
     """The doorbell: sends what is pending until nothing is left."""
     dispatch.deliver(now=clock.now())
+
+
+@shared_task(name="reminders.tell_clinics")
+def tell_clinics(**kwargs: Any) -> None:
+    """Tells the clinics of patients who have not answered for days."""
+    silences.tell(now=clock.now())

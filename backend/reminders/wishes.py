@@ -13,19 +13,22 @@ from backend.reminders.models import Rule
 NUDGE_MINUTES = 60
 _NUDGED = (Purpose.CHECK_IN,)
 _COPIED = ("home_zone", "quiet_from", "quiet_until", "channels", "daily_cap", "muted_at", "time_zone")
+# What moves the hours; the rest changes only whether and how a reminder goes out.
+TIMES = frozenset({"home_zone", "quiet_from", "quiet_until", "time_zone"})
 
 
-def copy(rule: Rule, person: Person, *, now: datetime) -> bool:
-    """Puts the person's zone, quiet hours, channels, cap and choices onto a rule, to be saved; whether any changed."""
-    before = [getattr(rule, name) for name in _COPIED]
+def copy(rule: Rule, person: Person, *, now: datetime) -> set[str]:
+    """Puts the person's zone, quiet hours, channels, cap and choices onto a rule, to be saved; what changed."""
+    before = {name: getattr(rule, name) for name in _COPIED}
     rule.home_zone = person.time_zone
     if rule.follows_person:
         rule.time_zone = person.time_zone
     rule.quiet_from, rule.quiet_until = person.quiet_from, person.quiet_until
-    rule.channels = consents.channels_of(person, clinic_id=rule.clinic_id, purpose=rule.purpose, now=now)
+    chosen = None if _is_safety(rule.purpose) else rule.purpose
+    rule.channels = consents.channels_of(person, clinic_id=rule.clinic_id, purpose=chosen, now=now)
     rule.daily_cap = person.daily_cap
     rule.muted_at = (rule.muted_at or now) if _is_off(person, rule.purpose) else None
-    return before != [getattr(rule, name) for name in _COPIED]
+    return {name for name, value in before.items() if getattr(rule, name) != value}
 
 
 def nudge_minutes(person: Person, purpose: str, *, nudge: bool | None = None) -> int | None:
@@ -42,6 +45,8 @@ def choice(person: Person, purpose: str) -> Mapping[str, Any]:
 
 def _is_off(person: Person, purpose: str) -> bool:
     """Safety cannot be switched off (DOMAIN.md)."""
-    if Purpose(purpose).facts.reminder_class == ReminderClass.SAFETY:
-        return False
-    return bool(choice(person, purpose).get("off"))
+    return not _is_safety(purpose) and bool(choice(person, purpose).get("off"))
+
+
+def _is_safety(purpose: str) -> bool:
+    return Purpose(purpose).facts.reminder_class == ReminderClass.SAFETY

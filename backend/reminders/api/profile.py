@@ -15,12 +15,14 @@ from backend.common import bodies, openapi, problems, queries
 from backend.common.bodies import Struct, ZoneName
 from backend.common.problems import FieldError
 from backend.reminders import planning
-from backend.reminders.models import Channel
+from backend.reminders.api import choices
 from backend.reminders.shapes import ME, person_as_json
 
 READ_ONLY = frozenset({"id", "email", "full_name", "zone_history", "memberships"})
 # DOMAIN.md: adults only.
 ADULT_YEARS = 18
+# What rules copy of their person.
+_COPIED = frozenset({"quiet_from", "quiet_until", "channels", "reminder_choices", "daily_cap"})
 
 Clock = Annotated[str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$(?!\n)", examples=["22:00"])]
 
@@ -37,12 +39,11 @@ class ProfilePatch(Struct, kw_only=True, frozen=True):
     time_zone: ZoneName | UnsetType = UNSET
     quiet_from: Clock | UnsetType | None = UNSET
     quiet_until: Clock | UnsetType | None = UNSET
-    channels: (
-        Annotated[
-            list[Annotated[str, bodies.choice([Channel.EMAIL])]],
-            Meta(max_length=4, description="Channels beside the inbox, in the order in which they are tried"),
-        ]
-        | UnsetType
+    channels: choices.Channels | UnsetType = UNSET
+    reminder_choices: choices.ReminderChoices | UnsetType | None = UNSET
+    daily_cap: choices.DailyCap | UnsetType | None = UNSET
+    detailed_messages: (
+        Annotated[bool, Meta(description="Messages may say what they are about, on a locked screen too")] | UnsetType
     ) = UNSET
 
 
@@ -66,16 +67,18 @@ class Me(DoorView):
         responses={200: ME},
     )
     def patch(self, request: Request) -> Response:
-        """Changes what is named. A new zone, new quiet hours or channels plan all that is to come anew."""
+        """Changes what is named. A new zone, new quiet hours, channels or choices plan all that is to come anew."""
         patch = bodies.read(request, ProfilePatch, ignored=READ_ONLY)
         given = {name: value for name in patch.__struct_fields__ if (value := getattr(patch, name)) is not UNSET}
         # Locked, so that of two changes at once the second plans with what the first has written.
         person = Person.objects.select_for_update(no_key=True).get(id=self.actor.person.id)
         zone = given.pop("time_zone", None)
+        before = person.reminder_choices
         changed = self._change(person, given)
         moved = people.change_zone(person=person, time_zone=zone, now=self.now) if zone else False
-        if moved or changed & {"quiet_from", "quiet_until", "channels"}:
-            planning.replan(person, now=self.now)
+        if moved or changed & _COPIED:
+            nudges = choices.nudges_changed(before, person.reminder_choices)
+            planning.replan(person, now=self.now, nudges=nudges)
         return self._answer(person)
 
     def _change(self, person: Person, given: dict[str, Any]) -> set[str]:
@@ -88,6 +91,10 @@ class Me(DoorView):
             given["country"] = given["country"] or ""
         if "channels" in given:
             given["channels"] = list(dict.fromkeys(given["channels"]))
+        if "reminder_choices" in given:
+            given["reminder_choices"] = choices.merged(person.reminder_choices, given["reminder_choices"])
+        if (detailed := given.pop("detailed_messages", None)) is not None:
+            given["detailed_messages_at"] = (person.detailed_messages_at or self.now) if detailed else None
         changed = {name for name, value in given.items() if getattr(person, name) != value}
         for name in changed:
             setattr(person, name, given[name])

@@ -36,6 +36,10 @@ class RuleBody(Struct, kw_only=True, frozen=True):
     ]
     time_zone: ZoneName | None = None
     purpose: Annotated[str, bodies.choice([Purpose.OWN, Purpose.CHECK_IN])] = Purpose.OWN
+    nudge: (
+        Annotated[bool, Meta(description="One more an hour later when nobody answered; absent: as the profile says")]
+        | None
+    ) = None
     id: uuid.UUID | None = None
 
     def faults(self) -> list[FieldError]:
@@ -110,12 +114,17 @@ class ReminderRule(DoorView):
                 time_zone=body.time_zone,
                 title=body.title,
                 clinic_id=self.actor.clinic_id,
+                nudge=body.nudge,
+                refuse_quiet=True,
                 now=self.now,
             )
         except planning.RuleError as error:
             raise problems.invalid(FieldError("/rrule", "unsupported_rule", str(error))) from error
         except planning.NeverHappens as error:
             raise problems.invalid(FieldError("/rrule", "never_happens", str(error))) from error
+        except planning.AlwaysQuiet as error:
+            pointer = "/rrule" if error.by_rule else "/start"
+            raise problems.invalid(FieldError(pointer, "always_quiet", str(error))) from error
         except planning.TakenRuleId:
             raise problems.not_found() from None
         return _answer(row, status=201 if new else 200)

@@ -21,7 +21,7 @@ from backend.reminders.api.ledger import ReminderView
 from backend.reminders.outlook import Expected, Span
 from backend.reminders.shapes import OUTWARD, PLAN, REMINDER
 
-Reason = Annotated[str, Meta(min_length=3, max_length=500, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")]
+Reason = Annotated[str, Meta(min_length=3, max_length=500, pattern=r"^\s*[^\s\x00][^\x00]*$")]
 _REFUSED = (409, problems.MEDIA_TYPE)
 _DAYS = OpenApiParameter(
     "days", {"type": "integer", "minimum": 1, "maximum": outlook.MOST_DAYS, "default": outlook.DAYS}
