@@ -10,7 +10,7 @@ import structlog
 from backend.accounts import access, counters
 from backend.aftercare.models import Appointment, AppointmentStatus, Occurrence
 from backend.common import clock
-from backend.reminders import planning, recurrence, walltime
+from backend.reminders import ledger, planning, recurrence, walltime
 from backend.reminders.models import Purpose, Reason, Rule
 
 HORIZON = timedelta(days=90)
@@ -57,6 +57,8 @@ def expand(appointment: Appointment, *, now: datetime) -> None:
     surplus = [o for at, o in existing.items() if at not in wanted and (single or o.starts_at > now)]
     _take_away(appointment, surplus, moved=bool(made), now=now)
     Occurrence.objects.bulk_create(made)
+    if single and len(surplus) == len(made) == 1:  # it moved, and moves in calendars too instead of being there twice
+        ledger.carry_over(about_type=_ABOUT, from_id=surplus[0].id, to_id=made[0].id)
     appointment.expanded_until_at = horizon
     appointment.save(update_fields=["expanded_until_at"])
     kept = [o for at, o in existing.items() if at in wanted]

@@ -78,6 +78,15 @@ def snooze(*, reminder_id: uuid.UUID, person: Person, until: datetime | None, no
     return _answer(reminder_id, person, now, answer)
 
 
+def can_wait(*, until: datetime, row: Reminder, rule: Rule, person: Person, now: datetime) -> bool:
+    """Whether a reminder that is open could be put off until then."""
+    try:
+        _check(until, row, rule, person, now)
+    except CannotWait:
+        return False
+    return True
+
+
 def _is_ahead(row: Reminder, now: datetime) -> bool:
     return row.status == Status.PLANNED and row.send_at is not None and row.send_at > now
 

@@ -37,7 +37,7 @@ SELECT d.id,
          AND EXISTS (SELECT FROM reminders_escalation e WHERE e.id = r.about_id AND e.next_at IS NULL) THEN 'done'
        ELSE r.status END,
        r.expires_at <= %(now)s, r.id, r.person_id, r.clinic_id, r.purpose, r.due_at, r.expires_at,
-       rule.anchor_at, ARRAY(SELECT jsonb_array_elements_text(rule.channels))
+       rule.anchor_at, rule.id, rule.version, ARRAY(SELECT jsonb_array_elements_text(rule.channels))
 FROM reminders_delivery d JOIN reminders_reminder r ON r.id = d.reminder_id
   JOIN reminders_rule rule ON rule.id = r.rule_id
 WHERE d.id = ANY(%(ids)s) AND d.status = 'leased' AND d.lease_token = %(token)s
@@ -137,7 +137,7 @@ def start(cursor: Any, *, ids: Sequence[uuid.UUID], token: uuid.UUID, now: datet
         cursor.execute(_WITHDRAW, {**values, "ids": needless, "error": "no longer due"})
     cursor.execute(_START, {**values, "ids": [row[0] for row in rows if row[0] not in {*late, *needless}]})
     started = {row[0] for row in cursor.fetchall()}
-    return [Started(row[0], Matter(*row[3:10]), tuple(row[10])) for row in rows if row[0] in started]
+    return [Started(row[0], Matter(*row[3:12]), tuple(row[12])) for row in rows if row[0] in started]
 
 
 def release(

@@ -85,6 +85,12 @@ def next_free(rule: Rule, *, after: datetime, served: Collection[datetime] = ())
     return slot
 
 
+def carry_over(*, about_type: str, from_id: uuid.UUID, to_id: uuid.UUID) -> None:
+    """What rules are about is known by another id from now on; the rules stay, and with them what calendars know."""
+    taken = Rule.objects.filter(about_type=about_type, about_id=to_id).values("person_id")
+    Rule.objects.filter(about_type=about_type, about_id=from_id).exclude(person_id__in=taken).update(about_id=to_id)
+
+
 def change(rows: Sequence[Reminder], *, now: datetime, fields: Collection[str]) -> None:
     """Saves what a person sees of reminders that were changed, all of one person, with new versions and numbers."""
     if rows:

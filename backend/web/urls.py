@@ -5,6 +5,7 @@ from django.urls import path
 from backend.web import (
     audit,
     emergency,
+    mail_links,
     panel,
     patient,
     reminder_calendar,
@@ -34,6 +35,7 @@ urlpatterns = [
     path("second-factor", second_factor.SecondStep.as_view(), name="mfa_authenticate"),
     path("second-factor/set-up", second_factor.SetUp.as_view(), name="second_factor_set_up"),
     path("second-factor/recovery-codes", second_factor.RecoveryCodes.as_view(), name="recovery_codes"),
+    path("r/<str:token>", mail_links.MailLink.as_view(), name="mail_link"),
     path("audit", audit.AuditPage.as_view(), name="audit-trail"),
     path("sign-in", sign_in.SignIn.as_view(), name="account_login"),
     path("sign-out", sign_in.SignOut.as_view(), name="account_logout"),

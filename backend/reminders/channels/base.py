@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Protocol
@@ -15,12 +15,27 @@ from backend.reminders.codes import ReminderClass
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file of a mail: `text/<subtype>` with these parameters of its type."""
+
+    name: str
+    subtype: str
+    text: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Letter:
-    """What is said, in the form that each channel can carry. Nothing in it is clinical."""
+    """What is said, in the form that each channel can carry. Nothing in it is clinical.
+
+    `headers` and `attachments` are a mail's.
+    """
 
     subject: str
     text: str
     html: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    attachments: Sequence[Attachment] = ()
 
 
 @dataclass(frozen=True, slots=True)

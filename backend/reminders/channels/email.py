@@ -4,6 +4,7 @@ import smtplib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from email.mime.text import MIMEText
 from email.utils import parseaddr
 
 from django.conf import settings
@@ -12,7 +13,16 @@ from django.core.mail.backends.smtp import EmailBackend
 from django.core.mail.message import sanitize_address
 
 from backend.accounts.models import Device, Person
-from backend.reminders.channels.base import Address, Fate, Outcome, Parcel, Send, Unreachable, fingerprint
+from backend.reminders.channels.base import (
+    Address,
+    Attachment,
+    Fate,
+    Outcome,
+    Parcel,
+    Send,
+    Unreachable,
+    fingerprint,
+)
 from backend.reminders.codes import Channel as Name
 
 # RFC 5321: done; the two with which a recipient is taken; the server is about to close the connection.
@@ -88,11 +98,22 @@ def _message(parcel: Parcel) -> EmailMultiAlternatives:
             # The same delivery has the same id, so a mail that was sent twice can be told by its receiver.
             "Message-ID": f"<{parcel.key}@{sender.rpartition('@')[2]}>",
             "Auto-Submitted": "auto-generated",
+            **parcel.letter.headers,
         },
     )
     if parcel.letter.html:
         message.attach_alternative(parcel.letter.html, "text/html")
+    for attachment in parcel.letter.attachments:
+        message.attach(_part(attachment))
     return message
+
+
+def _part(attachment: Attachment) -> MIMEText:
+    part = MIMEText(attachment.text, attachment.subtype, "utf-8")
+    for name, value in attachment.parameters.items():
+        part.set_param(name, value)
+    part.add_header("Content-Disposition", "attachment", filename=attachment.name)
+    return part
 
 
 def _send(smtp: smtplib.SMTP, parcel: Parcel) -> Outcome:
