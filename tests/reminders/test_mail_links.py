@@ -1,0 +1,341 @@
+"""A link in a mail proves what it is for: opened it changes nothing, its button does, and nothing else opens by it."""
+
+import re
+import uuid
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.conf import settings
+from django.db import connection
+from django.test import Client as Browser
+
+from backend.accounts import access
+from backend.accounts.models import Person
+from backend.reminders import claiming, dispatch, links, planning
+from backend.reminders.links import Act
+from backend.reminders.models import Purpose, Rule
+from tests.accounts.trail import events
+from tests.reminders.engine import DUE, NOON, appointment, check_in_rule, deliveries, door, later, ledger
+
+OPENED = later(minutes=5)  # 21:05 in Mumbai
+
+
+@pytest.fixture
+def browser():
+    """A browser that has never been here, and a server that asks for the CSRF token wherever one is needed."""
+    return Browser(enforce_csrf_checks=True)
+
+
+@pytest.fixture
+def mail(cast, post):
+    """The mail about the day's check-in, as it arrived."""
+    check_in_rule(cast.patient)
+    return sent(post)
+
+
+def sent(post, at=DUE):
+    claiming.claim(now=at)
+    dispatch.deliver(now=at)
+    return post.mails[-1]
+
+
+def links_in(mail):
+    """The paths of the links, by what they are for; the same in both forms of the mail."""
+    found = {}
+    for form in ("plain", "html"):
+        for act, rest in re.findall(r"/r/([a-z]+)\.([\w.-]+)", mail.get_body((form,)).get_content()):
+            assert found.setdefault(act, f"/r/{act}.{rest}") == f"/r/{act}.{rest}"
+    return found
+
+
+def contents():
+    """A fingerprint of every row of every table."""
+    with access.maintaining("compare"), connection.cursor() as cursor:
+        cursor.execute("SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace")
+        found = {}
+        for (table,) in cursor.fetchall():
+            cursor.execute(f'SELECT count(*), md5(string_agg(t::text, chr(10) ORDER BY t::text)) FROM "{table}" t')
+            found[table] = cursor.fetchone()
+        return found
+
+
+def choices(person):
+    with door(person):
+        return Person.objects.get(id=person.id).reminder_choices
+
+
+def channels(person, purpose=Purpose.CHECK_IN):
+    with door(person):
+        return Rule.objects.get(person=person, purpose=purpose).channels
+
+
+def words(answer):
+    """The page without its marks."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode()))
+
+
+def test_a_mail_carries_three_links_and_nothing_personal_in_them(cast, mail):
+    found = links_in(mail)
+    assert set(found) == {"seen", "later", "stop"}
+    for path in found.values():
+        assert len(path) < 90
+        for held in (cast.patient.id, cast.clinic.id):
+            assert str(held) not in path
+            assert held.hex not in path
+
+
+@pytest.mark.parametrize("act", ["seen", "later", "stop"])
+def test_opening_a_link_changes_no_row_however_and_however_often(mail, browser, act):
+    path = links_in(mail)[act]
+    with time_machine.travel(OPENED, tick=False):
+        before = contents()
+        for _ in range(2):
+            assert browser.get(path).status_code == 200
+            assert browser.head(path).status_code == 200
+            assert browser.options(path).status_code == 200
+            assert (
+                browser.get(path, headers={"Sec-Purpose": "prefetch", "User-Agent": "mail scanner"}).status_code == 200
+            )
+        for verb in ("PUT", "PATCH", "DELETE"):
+            assert browser.generic(verb, path).status_code == 405
+        assert contents() == before
+    assert not browser.cookies
+
+
+def test_the_button_says_seen_once_and_for_all(cast, mail, browser):
+    path = links_in(mail)["seen"]
+    with time_machine.travel(OPENED, tick=False):
+        assert "Did you see it?" in words(browser.get(path))
+        assert "Noted" in words(browser.post(path))
+        row = ledger(cast.patient)[0]
+        assert (row.status, row.acknowledged_at) == ("acknowledged", OPENED)
+        before = contents()
+        assert browser.post(path).status_code == 200
+        assert contents() == before
+        assert "You saw it already" in words(browser.get(links_in(mail)["later"]))
+
+
+def test_what_a_link_did_stands_in_the_trail_as_done_by_the_person(cast, mail, browser):
+    with time_machine.travel(OPENED, tick=False):
+        answer = browser.post(links_in(mail)["stop"], {"do": "this"}, headers={"X-Request-Id": "press-1234"})
+        assert answer.status_code == 200
+    (told,) = events(request_id="press-1234")
+    assert (told.person_id, told.roles) == (cast.patient.id, ["patient"])
+
+
+def test_later_offers_what_is_possible_where_the_person_is_and_says_when_it_comes_again(cast, mail, browser):
+    path = links_in(mail)["later"]
+    with time_machine.travel(OPENED, tick=False):
+        page = browser.get(path)
+        offered = re.findall(r'value="(\w+)">([^<]+)<', page.content.decode())
+        assert offered == [("20261124T1635Z", "In an hour, at 22:05"), ("20261125T0330Z", "Tomorrow, at 09:00")]
+        assert "Asia/Kolkata" in words(page)
+        assert "It comes again at 22:05" in words(browser.post(path, {"until": offered[0][0]}))
+        row = ledger(cast.patient)[0]
+        assert (row.status, row.send_at, row.due_at) == ("snoozed", OPENED + timedelta(hours=1), DUE)
+        before = contents()
+        assert browser.post(path, {"until": offered[0][0]}).status_code == 200
+        assert contents() == before
+        assert "It comes again on Wednesday at 09:00" in words(browser.post(path, {"until": offered[1][0]}))
+    assert claiming.claim(now=later(hours=12, minutes=1)) >= 1
+    assert deliveries(cast.patient, channel="email", status="pending")
+
+
+def test_later_offers_no_quiet_hour_and_nothing_after_the_event(cast, post, browser):
+    with door(cast.patient):
+        Person.objects.filter(id=cast.patient.id).update(quiet_from="22:00", quiet_until="07:00")
+    cast.patient.refresh_from_db()
+    appointment(cast.patient, DUE + timedelta(days=1), clinic=cast.clinic.id)
+    path = links_in(sent(post))["later"]
+    with time_machine.travel(OPENED, tick=False):
+        said = words(browser.get(path))
+        assert "In an hour" not in said
+        assert "Tomorrow, at 09:00" in said
+    with time_machine.travel(DUE + timedelta(hours=23, minutes=30), tick=False):
+        assert "It cannot be put off any more" in words(browser.get(path))
+        after_the_event = browser.post(path, {"until": "20261125T1630Z"})
+        assert (after_the_event.status_code, "not possible" in words(after_the_event)) == (400, True)
+
+
+@pytest.mark.parametrize("until", ["", "tomorrow", "20261124T1531Z", "20261224T1530Z", "99999999T9999Z", "\x00"])
+def test_a_time_that_is_none_or_not_possible_is_refused_in_words(mail, browser, until):
+    with time_machine.travel(OPENED, tick=False):
+        before = contents()
+        answer = browser.post(links_in(mail)["later"], {"until": until})
+        assert (answer.status_code, "not possible" in words(answer)) == (400, True)
+        assert contents() == before
+
+
+def test_a_mail_provider_unsubscribes_by_one_post_without_cookies_or_redirect(cast, mail):
+    """RFC 8058, 3.1 and 3.2, as a form and as multipart."""
+    address = mail["List-Unsubscribe"].strip("<>")
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    path = address.removeprefix(settings.BASE_URL)
+    assert path == links_in(mail)["stop"]
+    with time_machine.travel(OPENED, tick=False):
+        for kind in ("application/x-www-form-urlencoded", "multipart/form-data; boundary=b"):
+            part = '--b\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--b--\r\n'
+            body = part if kind.startswith("multipart") else "List-Unsubscribe=One-Click"
+            provider = Browser(enforce_csrf_checks=True)
+            assert provider.post(path, body, content_type=kind).status_code == 200
+            assert not provider.cookies
+            assert choices(cast.patient) == {"check_in": {"channels": []}}
+            before = contents()
+        assert contents() == before
+    assert channels(cast.patient) == []
+    claiming.claim(now=DUE + timedelta(days=1))
+    assert len(deliveries(cast.patient, channel="email")) == 1
+
+
+def test_unsubscribing_leaves_other_mails_and_other_channels_as_they_were(cast, mail, browser):
+    appointment(cast.patient, DUE + timedelta(days=3), clinic=cast.clinic.id)
+    with door(cast.patient):
+        Person.objects.filter(id=cast.patient.id).update(
+            channels=["push", "email"], reminder_choices={"check_in": {"off": False}, "own": {"channels": ["email"]}}
+        )
+    with time_machine.travel(OPENED, tick=False):
+        said = words(browser.post(links_in(mail)["stop"], {"do": "this"}))
+    assert "No more mails like this one" in said
+    assert "Outside the app nothing reminds you" not in said
+    assert choices(cast.patient) == {"own": {"channels": ["email"]}, "check_in": {"off": False, "channels": ["push"]}}
+    assert "email" in channels(cast.patient, Purpose.APPOINTMENT)
+
+
+def test_no_more_mails_at_all_spares_nothing_but_alerts_and_can_be_undone(cast, mail, browser):
+    path = links_in(mail)["stop"]
+    with time_machine.travel(OPENED, tick=False):
+        page = browser.post(path, {"do": "every"})
+        assert "Outside the app nothing reminds you" in words(page)
+        assert set(choices(cast.patient)) == set(Purpose) - {Purpose.ALERT}
+        of = re.search(r'name="of" value="([^"]+)"', page.content.decode())[1]
+        assert "You get these mails again" in words(browser.post(path, {"do": "undo", "of": of}))
+        assert choices(cast.patient) == {}
+        assert channels(cast.patient) == ["email"]
+
+
+def test_who_left_long_ago_is_told_so_and_may_come_back(cast, mail, browser):
+    path = links_in(mail)["stop"]
+    with time_machine.travel(OPENED, tick=False):
+        browser.post(path, {"do": "this"})
+    with time_machine.travel(OPENED + timedelta(days=30), tick=False):
+        assert "Send them again" in words(browser.get(path))
+        browser.post(path, {"do": "undo", "of": "alert nonsense check_in"})
+    assert choices(cast.patient) == {}
+
+
+def test_a_link_ends_with_its_reminder_and_unsubscribing_sixty_days_later(cast, mail, browser):
+    found = links_in(mail)
+    ends = ledger(cast.patient)[0].expires_at
+    for at, over in ((ends - timedelta(seconds=1), set()), (ends, {"seen", "later"}),
+                     (ends + timedelta(days=60), {"seen", "later", "stop"})):  # fmt: skip
+        with time_machine.travel(at, tick=False):
+            for act, path in found.items():
+                assert browser.get(path).status_code == (410 if act in over else 200), (act, at)
+    with time_machine.travel(ends, tick=False):
+        before = contents()
+        page = browser.post(found["seen"])
+        assert (page.status_code, "This link is over" in words(page)) == (410, True)
+        assert contents() == before
+
+
+def test_a_link_that_was_touched_opens_nothing(cast, mail, browser):
+    path = links_in(mail)["seen"]
+    check_in_rule(cast.other_patient)
+    other = ledger(cast.other_patient)[0].id
+    _, held, signature = path.removeprefix("/r/").split(".")
+    for_other = links.token_of(act=Act.SEEN, reminder_id=other, ends_at=later(hours=2)).split(".")[1]
+    touched = [
+        *(path[:at] + ("A" if path[at] != "A" else "B") + path[at + 1 :] for at in range(3, len(path))),
+        f"/r/stop.{held}.{signature}", f"/r/later.{held}.{signature}", f"/r/seen.{for_other}.{signature}",
+        f"/r/seen.{held}", "/r/seen", "/r/seen..", "/r/x.y.z", "/r/%00", "/r/" + "a" * 5000, f"{path}x",
+    ]  # fmt: skip
+    with time_machine.travel(OPENED, tick=False):
+        before = contents()
+        for wrong in touched:
+            assert browser.get(wrong).status_code == 404, wrong
+        assert "This link leads nowhere" in words(browser.post(touched[0]))
+        assert browser.post(touched[-2]).status_code == 404
+        assert contents() == before
+
+
+def test_a_link_is_its_reminders_persons_whoever_is_signed_in(cast, mail):
+    """The outsider who got hold of a mail does by it what its owner could, as its owner, and sees nothing more."""
+    check_in_rule(cast.outside_patient)
+    outsider = Browser()
+    outsider.cookies["sessionid"] = cast.client(cast.outsider).token
+    with time_machine.travel(OPENED, tick=False):
+        said = words(outsider.get(links_in(mail)["seen"]))
+        for word in (cast.patient.full_name, cast.patient.email, cast.outsider.full_name, cast.clinic.phone):
+            assert word not in said
+        before = ledger(cast.outside_patient)
+        assert outsider.post(links_in(mail)["stop"], {"do": "every"}).status_code == 200
+    assert choices(cast.outside_patient) == choices(cast.outsider) == {}
+    assert [row.status for row in ledger(cast.outside_patient)] == [row.status for row in before]
+
+
+def test_what_is_done_or_over_says_so(cast, mail, browser):
+    with door(cast.patient):
+        planning.settle(
+            person_id=cast.patient.id, purpose=Purpose.CHECK_IN, from_at=NOON, until_at=later(hours=1),
+            reason="already_logged", now=OPENED,
+        )  # fmt: skip
+    with time_machine.travel(OPENED, tick=False):
+        for act in ("seen", "later"):
+            assert "It is done already" in words(browser.get(links_in(mail)[act]))
+        assert browser.post(links_in(mail)["seen"]).status_code == 200
+        assert browser.post(links_in(mail)["later"], {"until": "20261124T1635Z"}).status_code == 409
+    assert ledger(cast.patient)[0].status == "done"
+
+
+def test_a_cancelled_appointments_link_answers_nothing(cast, post, browser):
+    about = ("occurrence", uuid.uuid4())
+    appointment(cast.patient, DUE + timedelta(days=1), clinic=cast.clinic.id, about=about)
+    found = links_in(sent(post))
+    with door(cast.patient):
+        row = ledger_row = planning.Reminder.objects.filter(person=cast.patient, status="sent").get()
+        ledger_row.status, ledger_row.reason = "skipped", "appointment_cancelled"
+        row.save(update_fields=["status", "reason"])
+    with time_machine.travel(OPENED, tick=False):
+        assert "Nothing to answer any more" in words(browser.get(found["seen"]))
+        assert browser.post(found["seen"]).status_code == 409
+
+
+def test_an_alert_has_no_link_but_the_way_to_sign_in(cast, post, browser):
+    with door(cast.patient):
+        planning.set_anchor(
+            person=cast.patient, purpose=Purpose.ALERT, about=("alert", uuid.uuid4()), anchor_at=DUE, offsets=[{}],
+            now=NOON,
+        )  # fmt: skip
+    mail = sent(post)
+    assert links_in(mail) == {}
+    assert (mail["List-Unsubscribe"], mail["List-Unsubscribe-Post"], mail["Importance"]) == (None, None, "high")
+    for form in ("plain", "html"):
+        assert f"{settings.BASE_URL}/" in mail.get_body((form,)).get_content()
+    alert = ledger(cast.patient)[0]
+    with time_machine.travel(OPENED, tick=False):
+        before = contents()
+        for act in Act:
+            path = f"/r/{links.token_of(act=act, reminder_id=alert.id, ends_at=later(days=1))}"
+            assert browser.get(path).status_code == browser.post(path).status_code == 404
+        assert contents() == before
+
+
+def test_whose_account_was_closed_has_no_links_any_more(cast, mail, browser):
+    with door(cast.patient):
+        Person.objects.filter(id=cast.patient.id).update(deactivated_at=OPENED)
+    with time_machine.travel(OPENED, tick=False):
+        for path in links_in(mail).values():
+            assert browser.get(path).status_code == browser.post(path).status_code == 404
+
+
+def test_the_page_is_for_nobody_else_to_find_keep_or_frame(mail, browser):
+    with time_machine.travel(OPENED, tick=False):
+        for path in links_in(mail).values():
+            answer = browser.get(path)
+            assert answer["X-Robots-Tag"] == "noindex"
+            assert "no-store" in answer["Cache-Control"]
+            assert "default-src 'none'" in answer["Content-Security-Policy"]
+            page = answer.content.decode()
+            assert '<meta name="referrer" content="no-referrer">' in page
+            assert "<script" not in page
