@@ -153,7 +153,8 @@ def _laters(row: Reminder, person: Person, now: datetime) -> list[Later]:
     return [
         Later(until, f"{name}, at {walltime.wall(until, zone):%H:%M}")
         for name, until in wanted
-        if answers.can_wait(until=until, row=row, rule=row.rule, person=person, now=now)
+        if not (row.status == Status.SNOOZED and row.send_at == until)
+        and answers.can_wait(until=until, row=row, rule=row.rule, person=person, now=now)
         and not walltime.quiet_span(until, quiet_from=person.quiet_from, quiet_until=person.quiet_until, zone=zone)
     ]
 

@@ -22,6 +22,7 @@ SILENT = {
     "about", "openapi_yaml", "openapi_json", "schema", "docs", "problems", None, "healthz", "readyz", "metrics",
     "account_login", "account_logout", "clinic", "passkey_sign_in", "account_reauthenticate", "sign_ins",
     "mfa_authenticate", "second_factor_set_up", "recovery_codes",
+    "mail_link",  # says nothing but what its mail said, and opening it may change no row
 }  # fmt: skip
 NOT_READ = (
     "batch", "break-glass", "accept", "acknowledge", "snooze", "confirm", "ask-to-move", "cancel", "no-show", "agree",

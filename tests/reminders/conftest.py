@@ -8,9 +8,13 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
+from django.test import Client as Browser
 
 from backend.reminders.channels import breakers, fcm, webpush
+from tests.cast import Cast
 from tests.live import free_port
+from tests.reminders import mailbox
+from tests.reminders.engine import check_in_rule
 from tests.reminders.receivers import Firebase, Gateway, PushService, b64
 
 
@@ -88,3 +92,16 @@ def gateway(settings: Any) -> Iterator[Gateway]:
     settings.SMS_FROM, settings.SMS_IDEMPOTENCY_HEADER = "+15005550006", ""
     yield service
     service.stop()
+
+
+@pytest.fixture
+def browser() -> Browser:
+    """A browser that has never been here, and a server that asks for the CSRF token wherever one is needed."""
+    return Browser(enforce_csrf_checks=True)
+
+
+@pytest.fixture
+def mail(cast: Cast, post: Post) -> EmailMessage:
+    """The mail about the day's check-in, as it arrived."""
+    check_in_rule(cast.patient)
+    return mailbox.sent(post)

@@ -7,9 +7,10 @@ import pytest
 from icalendar import Calendar
 
 from backend.accounts.models import Clinic, Person
+from backend.common import clock
 from backend.reminders import claiming, dispatch, letters
-from backend.reminders.models import Purpose
-from tests.reminders.engine import DUE, appointment
+from backend.reminders.models import Purpose, Rule
+from tests.reminders.engine import DUE, appointment, check_in_rule, door
 
 CLINIC = Clinic(id=uuid.uuid4(), name="Ketamine Centre", short_name="Sea Face", phone="+91 22 5550 0100")
 CLINICAL = ("ketamine", "mood", "depress", "psychiatr", "therap", "treatment", "session", "clinical", "suicid", "phq")
@@ -121,9 +122,20 @@ def test_an_event_that_moved_moves_in_calendars_too(cast, post):
     assert (before[2], after[2]) == (first, second)
 
 
-def test_a_mail_without_an_event_has_no_file(cast, post):
-    from tests.reminders.engine import check_in_rule
+def test_a_single_appointment_that_the_clinic_moves_is_the_same_event(cast):
+    doctor, id = cast.client(cast.psychiatrist), uuid.uuid4()
+    found = []
+    for days in (4, 6, 4):
+        at = clock.now() + timedelta(days=days)
+        body = {"patient": str(cast.patient.id), "kind": "therapy", "starts_at": at.isoformat(), "minutes": 50}
+        assert doctor.send("PUT", f"appointments/{id}", body).status_code in {200, 201}
+        with door(cast.patient):
+            found.append(Rule.objects.get(person=cast.patient, ended_at=None))
+    assert len({rule.id for rule in found}) == 1
+    assert found[0].version < found[1].version < found[2].version
 
+
+def test_a_mail_without_an_event_has_no_file(cast, post):
     check_in_rule(cast.patient)
     claiming.claim(now=DUE)
     dispatch.deliver(now=DUE)

@@ -4,8 +4,10 @@ import smtplib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from email.generator import BytesGenerator
 from email.mime.text import MIMEText
 from email.utils import parseaddr
+from io import BytesIO
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
@@ -108,6 +110,13 @@ def _message(parcel: Parcel) -> EmailMultiAlternatives:
     return message
 
 
+def _bytes_of(message: EmailMultiAlternatives) -> bytes:
+    """As it goes out. No header is folded: List-Unsubscribe is longer than a line, and programs look for it in one."""
+    written = BytesIO()
+    BytesGenerator(written, mangle_from_=False, maxheaderlen=0).flatten(message.message(), linesep="\r\n")
+    return written.getvalue()
+
+
 def _part(attachment: Attachment) -> MIMEText:
     part = MIMEText(attachment.text, attachment.subtype, "utf-8")
     for name, value in attachment.parameters.items():
@@ -121,7 +130,7 @@ def _send(smtp: smtplib.SMTP, parcel: Parcel) -> Outcome:
     _, sender = parseaddr(settings.DEFAULT_FROM_EMAIL)
     message = _message(parcel)
     address = sanitize_address(parcel.address.line, settings.DEFAULT_CHARSET)
-    content = message.message().as_bytes(linesep="\r\n")  # type: ignore[call-arg]  # Django's own
+    content = _bytes_of(message)
     try:
         code, _ = smtp.mail(sender)
         if code != _OK:  # a sender that is refused, or a quota: whoever the mail is for, it is not that person's fault
