@@ -66,9 +66,9 @@ def _day(day: date, plan: Sequence[Expected], zone: ZoneInfo, today: date) -> di
 def _entry(each: Expected, zone: ZoneInfo) -> dict[str, Any]:
     at, due = each.at.astimezone(zone), each.due_at.astimezone(zone)
     moved = ""
-    if each.moved_by_quiet:
+    if each.moved_by_quiet and not each.would_skip:
         from_ = f"{due:%H:%M}" if due.date() == at.date() else f"{words.dated(due.date())} {due:%H:%M}"
-        moved = f"from {from_}, for quiet hours"
+        moved = f"moved from {from_} by quiet hours"
     return {
         "iso": each.at.isoformat(),
         "time": f"{at:%H:%M}",

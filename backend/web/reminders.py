@@ -34,7 +34,10 @@ _FILTERS = ("status", "purpose", "from", "until")
 
 
 class Reminders(ConsolePage):
-    """The ledger of one patient, latest first. `?status=`, `?purpose=`, `?from=`, `?until=` keep some of it."""
+    """The ledger of one patient, latest first, of what is planned that up to tomorrow.
+
+    `?status=`, `?purpose=`, `?from=`, `?until=` keep some of all; planned ones alone come soonest first.
+    """
 
     def show(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """The page. Raises a 404 problem to strangers."""
@@ -54,10 +57,15 @@ class Reminders(ConsolePage):
         zone = record.patient.time_zone
         chosen = {name: asked.get(name, "") for name in _FILTERS}
         mine = Reminder.objects.filter(person=record.patient, clinic_id=self.actor.here)
-        rows = _filtered(mine, chosen, zone=zone)
-        if before := asked.get("before"):
-            rows = _before(rows, mine, before)
-        found = list(rows.select_related("rule").order_by("-due_at", "-id")[: PAGE + 1])
+        rows, soonest_first = _filtered(mine, chosen, zone=zone), chosen["status"] == Status.PLANNED
+        ahead = _midnight(self.now.astimezone(clock.zone(zone)).date() + timedelta(days=2), zone)
+        further = mine.filter(status=Status.PLANNED, due_at__gte=ahead)
+        if not any(chosen.values()):  # months of visits to come would bury what was
+            rows = rows.filter(Q(due_at__lt=ahead) | ~Q(status=Status.PLANNED))
+        if beyond := asked.get("beyond"):
+            rows = _beyond(rows, mine, beyond, later=soonest_first)
+        order = ("due_at", "id") if soonest_first else ("-due_at", "-id")
+        found = list(rows.select_related("rule").order_by(*order)[: PAGE + 1])
         shown = found[:PAGE]
         here = reverse("patient-reminders", args=[record.patient.id])
         kept = {name: value for name, value in chosen.items() if value}
@@ -70,8 +78,11 @@ class Reminders(ConsolePage):
                 "chosen": chosen,
                 "filtered": bool(kept),
                 "rows": reminder_rows.rows(shown, zones={record.patient.id: zone}, now=self.now, form=form),
-                "older_href": f"{here}?{urlencode({**kept, 'before': shown[-1].id})}" if len(found) > PAGE else "",
-                "newest_href": f"{here}?{urlencode(kept)}" if asked.get("before") else "",
+                "more_href": f"{here}?{urlencode({**kept, 'beyond': shown[-1].id})}" if len(found) > PAGE else "",
+                "more": "Later" if soonest_first else "Older",
+                "first_href": f"{here}?{urlencode(kept)}" if asked.get("beyond") else "",
+                "first": "Soonest" if soonest_first else "Latest",
+                "further": 0 if any(chosen.values()) else further.count(),
                 "told": TOLD.get(asked.get("told", ""), ""),
                 "refused": refused,
             },
@@ -142,15 +153,17 @@ def _filtered(rows: QuerySet[Reminder], chosen: Mapping[str, str], *, zone: str)
     return rows
 
 
-def _before(rows: QuerySet[Reminder], mine: QuerySet[Reminder], before: str) -> QuerySet[Reminder]:
+def _beyond(rows: QuerySet[Reminder], mine: QuerySet[Reminder], beyond: str, *, later: bool) -> QuerySet[Reminder]:
+    """Those after the last row of the page before. The first condition lets the index begin there."""
     try:
-        last = mine.filter(id=uuid.UUID(before)).first()
+        last = mine.filter(id=uuid.UUID(beyond)).first()
     except ValueError:
         last = None
     if last is None:
         raise Problem(status=404, code="not_found", detail="There is no such reminder.")
-    beyond = Q(due_at__lt=last.due_at) | Q(due_at=last.due_at, id__lt=last.id)
-    return rows.filter(beyond, due_at__lte=last.due_at)
+    if later:
+        return rows.filter(Q(due_at__gt=last.due_at) | Q(due_at=last.due_at, id__gt=last.id), due_at__gte=last.due_at)
+    return rows.filter(Q(due_at__lt=last.due_at) | Q(due_at=last.due_at, id__lt=last.id), due_at__lte=last.due_at)
 
 
 def _fault(sent: QueryDict) -> str:

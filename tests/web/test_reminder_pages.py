@@ -88,11 +88,24 @@ def test_filters_and_older_pages_keep_each_other(lived: Cast) -> None:
     assert days("?purpose=appointment") == []
     assert "Nothing of this kind" in _page(lived, "?purpose=appointment").content.decode()
     first = ledger(lived.patient)[3]
-    assert days(f"?status=sent&before={first.id}") == ["Sat 21 Nov", "Fri 20 Nov", "Thu 19 Nov"]
+    assert days(f"?status=sent&beyond={first.id}") == ["Sat 21 Nov", "Fri 20 Nov", "Thu 19 Nov"]
     for bad in ("?status=nonsense", "?purpose=x", "?from=yesterday", "?until=0001-01-01"):
         assert _page(lived, bad).status_code == 400
-    for bad in (f"?before={uuid.uuid4()}", "?before=x"):
+    for bad in (f"?beyond={uuid.uuid4()}", "?beyond=x"):
         assert _page(lived, bad).status_code == 404
+
+
+def test_visits_far_ahead_do_not_bury_what_was_and_come_soonest_first_when_asked_for(lived: Cast) -> None:
+    for week in (3, 1, 2):
+        appointment(lived.patient, NOW + timedelta(weeks=week), now=NOW, clinic=lived.clinic.id)
+    page = read(_page(lived))
+    assert len(page.xpath("//details")) == 6
+    ahead = page.xpath("//p[@class='ahead']")[0]
+    assert words(ahead) == "6 more are planned after tomorrow. Show what is planned"
+    planned = read(browser(lived.therapist).get(ahead.xpath(".//a/@href")[0]))
+    days = [words(each).partition(",")[0] for each in planned.xpath("//summary//time")]
+    assert days[:3] == ["Tue 24 Nov", "Mon 30 Nov", "Tue 1 Dec"]
+    assert len(days) == 7
 
 
 def test_many_reminders_are_paged_without_a_query_for_each(lived: Cast, django_assert_max_num_queries: Any) -> None:
@@ -214,6 +227,6 @@ def test_the_calendar_shows_two_weeks_in_the_patients_zone_and_marks_a_clock_cha
     assert said["Tue 20 Oct"] == "Tue 20 Oct today 21:00 Daily check-in Inbox, e-mail"
     assert [day for day, text in said.items() if "Clocks go back 1 hour" in text] == ["Sun 25 Oct"]
     assert all("21:00 Daily check-in" in text for text in said.values())
-    assert "22:00 Appointment Inbox, e-mail from Mon 26 Oct 06:00, for quiet hours" in said["Sun 25 Oct"]
-    assert "22:00 Appointment Inbox, e-mail from Tue 27 Oct 04:00, for quiet hours" in said["Mon 26 Oct"]
+    assert "22:00 Appointment Inbox, e-mail moved from Mon 26 Oct 06:00 by quiet hours" in said["Sun 25 Oct"]
+    assert "22:00 Appointment Inbox, e-mail moved from Tue 27 Oct 04:00 by quiet hours" in said["Mon 26 Oct"]
     assert "London" in words(page.xpath("//p[@class='soft']")[0])
