@@ -120,6 +120,14 @@ def _seal(clinic_id: uuid.UUID) -> tuple[Head | None, int]:
     return Head(clinic_id, number, previous), len(events)
 
 
+def waiting_longest() -> uuid.UUID | None:
+    """An event that waits for its link, the first of them; where it is the same for long, nobody seals."""
+    with access.acting_as(None, None, PURPOSE), connection.cursor() as cursor:
+        cursor.execute("SELECT event_id FROM accounts_auditpending ORDER BY event_id LIMIT 1")
+        row = cursor.fetchone()
+        return row[0] if row else None
+
+
 def chains() -> list[uuid.UUID]:
     """The clinics that have a chain, `NOWHERE` among them; those that are gone too."""
     # One step of the index for each chain, however long they are.

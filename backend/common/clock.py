@@ -5,10 +5,14 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
 
+import tzdata
+
 # Three zone databases on one machine disagree (the system's, pip's, PostgreSQL's), so one is chosen: `tzdata`.
 zoneinfo.reset_tzpath(to=())
 
 ZONE_DATA_VERSION = metadata.version("tzdata")
+# The zone database's own name for its version, like 2025b: several packages may carry the same.
+ZONE_DATABASE: str = tzdata.IANA_VERSION
 
 # Names in the zone database that are no place where a person lives.
 _NOT_PLACES = frozenset({"Factory", "localtime", "posixrules"})

@@ -12,6 +12,8 @@ OUTBOX_SECONDS = 10.0
 RIGHTS_SECONDS = 30.0
 SEAL_SECONDS = 1.0
 SILENCES_SECONDS = 30.0
+AUDIT_SECONDS = 30.0
+ZONES_SECONDS = 60.0
 app = Celery("afterglow")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
@@ -29,7 +31,7 @@ def _start_the_sweep(**_: Any) -> None:
     from backend.common import clock
     from backend.config import beat_entries
     from backend.interop import work
-    from backend.reminders import silences, watch
+    from backend.reminders import auditor, silences, watch, zones
 
     watch.start_sweeping()  # first: nothing that fails below may keep it from starting
     # A thread of its own, for a mail server that hangs holds it for many seconds.
@@ -38,6 +40,9 @@ def _start_the_sweep(**_: Any) -> None:
     watch.Watch("silences", round_=lambda: silences.tell(now=clock.now()), pause=SILENCES_SECONDS).start()
     sealer = heads.Sealer()
     watch.Watch("audit chain", round_=lambda: sealer.round(now=clock.now()), pause=SEAL_SECONDS).start()
+    judge = auditor.Auditor(began_at=clock.now())
+    watch.Watch("auditor", round_=lambda: judge.round(now=clock.now()), pause=AUDIT_SECONDS).start()
+    watch.Watch("zone data", round_=lambda: zones.renew(now=clock.now()), pause=ZONES_SECONDS).start()
     beat_entries.settle()
 
 

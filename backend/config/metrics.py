@@ -10,16 +10,17 @@ from collections.abc import Callable, Iterator
 from functools import cache
 
 from django.conf import settings
+from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from backend.common import clock
 from backend.common.client_address import is_loopback
 from backend.config import opening
-from backend.reminders import watch
+from backend.reminders import figures, watch
 
 # Seconds; a check-in takes a few thousandths, and a second is what somebody notices.
 _BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -28,7 +29,17 @@ _BACKLOG = (
     ("oldest_due_seconds", "How long the oldest of them has waited."),
     ("pending", "Deliveries that nobody has taken yet."),
     ("oldest_pending_seconds", "How long the oldest of them has waited."),
+    ("in_doubt", "Deliveries that were handed over and never confirmed."),
 )
+_TALLIES = {
+    "due": ("claimed", "class", "Reminders that were claimed, by class."),
+    "sent": ("sent", "channel", "Deliveries that were taken, by channel."),
+    "skipped": ("skipped", "reason", "Reminders that were not sent, by reason."),
+    "expired": ("expired", "reason", "Reminders whose window closed before they left, by reason."),
+    "failed": ("failed", "channel", "Reminders that no channel took, by the last of them."),
+    "retries": ("retries", "channel", "Deliveries that are tried again, by channel."),
+    "unknown": ("unknown", "channel", "Deliveries that were handed over and never confirmed, by channel."),
+}
 
 
 @cache
@@ -67,6 +78,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     machinery = CollectorRegistry()
     machinery.register(_Machinery())
+    machinery.register(_Engine())
     return HttpResponse(generate_latest(registry) + generate_latest(machinery), content_type=CONTENT_TYPE_LATEST)
 
 
@@ -78,6 +90,8 @@ class _Machinery:
         backlog = told.pop("backlog") or {}
         well = GaugeMetricFamily("afterglow_part_well", "1 while the part's heartbeat is fresh.", labels=["part"])
         age = GaugeMetricFamily("afterglow_part_heartbeat_age_seconds", "Since the last heartbeat.", labels=["part"])
+        auditor = told.pop("auditor")
+        yield GaugeMetricFamily("afterglow_auditor_well", "1 while all was well lately.", value=float(auditor["well"]))
         for part, state in told.items():
             well.add_metric([part], float(state["well"]))
             if state["age_seconds"] is not None:
@@ -92,3 +106,30 @@ class _Machinery:
                 (clock.now() - at).total_seconds(),
             )
             yield GaugeMetricFamily("afterglow_backup_age_seconds", words, value=seconds)
+
+
+class _Engine:
+    """What the engine of reminders counted since it was installed, over all processes, and how late it was."""
+
+    def collect(self) -> Iterator[Metric]:
+        try:
+            totals = figures.totals()
+        except DatabaseError:  # the figures above say that the database is away
+            return
+        for name, (told_as, label, words) in _TALLIES.items():
+            counter = CounterMetricFamily(f"afterglow_reminders_{told_as}", words, labels=[label])
+            for (each, value), count in totals.items():
+                if each == name:
+                    counter.add_metric([value], count)
+            yield counter
+        late = HistogramMetricFamily(
+            "afterglow_reminders_lateness_seconds", "From the hour of leaving to the hand-over.", labels=["class"]
+        )
+        for (name, reminder_class), milliseconds in totals.items():
+            if name == "lateness_ms":
+                buckets, count = [], 0
+                for end in (*map(str, figures.BUCKETS), "+Inf"):
+                    count += totals.get(("lateness", f"{reminder_class} {end}"), 0)
+                    buckets.append((end, count))
+                late.add_metric([reminder_class], buckets, sum_value=milliseconds / 1000)
+        yield late

@@ -18,6 +18,8 @@ _KNOWN_PASSWORDS = re.compile(
     r"postgres|password|passwort|secret|redis|afterglow|admin|letmein|qwerty|foobared", re.IGNORECASE
 )
 
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
 
 def secret_key(value: str, *, strict: bool) -> str:
     """The value itself. Raises ImproperlyConfigured when it is empty; where strict, when somebody could guess it."""
@@ -37,6 +39,14 @@ def token(name: str, value: str) -> str:
     return value
 
 
+def heartbeat(url: str) -> str:
+    """The address itself, which may be empty. Raises ImproperlyConfigured for one that others on the way could read."""
+    parts = urlsplit(url)
+    if url and parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        raise ImproperlyConfigured("HEARTBEAT_URL must be https:// anywhere but on loopback, or be left out.")
+    return url
+
+
 def passwords(**urls: str) -> None:
     """Raises ImproperlyConfigured for a server address whose password is missing, short, known or the user's name.
 
@@ -44,7 +54,7 @@ def passwords(**urls: str) -> None:
     """
     for name, url in urls.items():
         parts = urlsplit(url)
-        if parts.hostname in {None, "127.0.0.1", "localhost", "::1"} or "sslcert=" in parts.query:
+        if parts.hostname is None or parts.hostname in _LOOPBACK or "sslcert=" in parts.query:
             continue
         password, user = unquote(parts.password or ""), unquote(parts.username or "")
         known = password and (password == user or _KNOWN.search(password) or _KNOWN_PASSWORDS.fullmatch(password))

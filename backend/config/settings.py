@@ -50,6 +50,7 @@ CSRF_TRUSTED_ORIGINS = [BASE_URL]
 if (TRUSTED_PROXY_COUNT := env.int("TRUSTED_PROXY_COUNT", 0)) < 0:
     raise ImproperlyConfigured("TRUSTED_PROXY_COUNT is how many proxies of your own stand in front: 0 or more.")
 METRICS_TOKEN = refusals.token("METRICS_TOKEN", env.str("METRICS_TOKEN", ""))  # without: for this machine only
+HEARTBEAT_URL = refusals.heartbeat(env.str("HEARTBEAT_URL", ""))
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -233,6 +234,7 @@ CELERY_BEAT_SCHEDULE = {
         ("reminders.tell_clinics", 30, 25),
         ("accounts.send_outbox", 10, 10),
         ("aftercare.expand_appointments", 21_600, 3_600),
+        ("reminders.renew_zones", 86_400, 3_600),
         ("interop.work", 30, 25),
         ("interop.retain", 86_400, 3_600),
     )

@@ -10,7 +10,7 @@ import structlog
 from django.db import connections
 
 from backend.accounts import access
-from backend.reminders import channels, schedule, verdicts
+from backend.reminders import channels, figures, schedule, verdicts
 from backend.reminders.codes import WITHDRAWN, Channel, DeliveryStatus, Purpose, Reason, ReminderClass, Status
 from backend.reminders.verdicts import Day, Tally, Verdict
 
@@ -201,6 +201,7 @@ def _work(cursor: Any, rows: Sequence[DueRow], now: datetime) -> None:
     )
     _deliveries(cursor, [row for row, verdict in judged if verdict.goes_out], now)
     _following(cursor, following, now)
+    figures.judged(judged, now=now)
     _silences(cursor, [row for row, verdict in judged if verdict.reason == Reason.GONE_SILENT], now)
 
 

@@ -6,7 +6,7 @@ import structlog
 from django.db import connections
 
 from backend.accounts import access
-from backend.reminders import chains, claiming, delivering, doorbell, leases, nudging
+from backend.reminders import chains, claiming, delivering, doorbell, figures, leases, nudging
 from backend.reminders.codes import ReminderClass
 
 log = structlog.get_logger(__name__)
@@ -44,6 +44,7 @@ def sweep(*, now: datetime) -> int:
     handed = delivering.deliver(now=now, waited=PATIENCE, seconds=_SWEEP_SECONDS)
     if handed:
         number()
+        figures.flush()
     return handed
 
 
@@ -52,6 +53,7 @@ def deliver(*, now: datetime) -> int:
     handed = delivering.deliver(now=now)
     if handed:
         number()
+        figures.flush()
     return handed
 
 
@@ -72,7 +74,9 @@ def _keep_the_ledger(now: datetime) -> int:
     leases.recover(now=now)
     with access.dispatching("expire"), connections["dispatch"].cursor() as cursor:
         cursor.execute(_CLOSE_SNOOZED, {"now": now})
+        figures.add("expired", "window_closed", cursor.rowcount)
     number()
+    figures.flush()
     return claimed
 
 

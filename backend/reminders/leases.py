@@ -12,7 +12,7 @@ from typing import Any
 from django.db import connections
 
 from backend.accounts import access
-from backend.reminders import channels
+from backend.reminders import channels, figures
 from backend.reminders.codes import ReminderClass
 from backend.reminders.letters import Matter
 
@@ -77,10 +77,10 @@ WHERE lease_ends_at < %(now)s AND (status = 'leased' OR (status = 'sending' AND 
 _PARK = """
 WITH parked AS (
   UPDATE reminders_delivery SET status = 'unknown', error = 'lease expired', changed_at = %(now)s
-  WHERE lease_ends_at < %(now)s AND status = 'sending' RETURNING reminder_id)
+  WHERE lease_ends_at < %(now)s AND status = 'sending' RETURNING reminder_id, channel)
 UPDATE reminders_reminder r SET status = 'sent', reason = 'unconfirmed', sent_at = coalesce(r.sent_at, %(now)s),
   change_number = NULL, updated_at = %(now)s
-FROM parked WHERE r.id = parked.reminder_id AND r.status = 'due'
+FROM parked WHERE r.id = parked.reminder_id AND r.status = 'due' RETURNING parked.channel
 """
 
 
@@ -132,6 +132,7 @@ def start(cursor: Any, *, ids: Sequence[uuid.UUID], token: uuid.UUID, now: datet
     needless = [id for id, status, *_ in rows if status != "due"]
     if late:
         cursor.execute(_EXPIRE, {**values, "ids": late})
+        figures.add("expired", "window_closed", cursor.rowcount)
         cursor.execute(_WITHDRAW, {**values, "ids": late, "error": "window closed"})
     if needless:
         cursor.execute(_WITHDRAW, {**values, "ids": needless, "error": "no longer due"})
@@ -170,4 +171,5 @@ def recover(*, now: datetime) -> int:
         cursor.execute(_RECOVER, {"now": now, "resent": resent})
         recovered = int(cursor.rowcount)
         cursor.execute(_PARK, {"now": now})
+        figures.handed((channel, "unknown") for (channel,) in cursor.fetchall())
         return recovered

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from backend.reminders import channels
+from backend.reminders import channels, figures
 from backend.reminders.channels.base import Fate, Outcome
 from backend.reminders.leases import Leased, Started
 
@@ -36,6 +36,7 @@ _SENT = """
 UPDATE reminders_reminder SET status = 'sent', reason = %(reason)s, sent_at = coalesce(sent_at, %(now)s),
   change_number = NULL, updated_at = %(now)s
 WHERE id = ANY(%(reminders)s) AND (status = 'due' OR (status = 'sent' AND reason = 'unconfirmed'))
+RETURNING reminder_class, send_at, sent_at
 """
 
 # One that was sent before, and now again, was told all the same.
@@ -73,13 +74,17 @@ def finish(cursor: Any, *, results: Sequence[Result], token: uuid.UUID, now: dat
             following = _following(leased, started, outcome, _tries(cursor, leased), now)
             if following:
                 again.append(following)
+                figures.add("retries", following[1])
             else:
                 hopeless.append(leased.reminder_id)
+                figures.add("failed", leased.channel)
+    figures.handed((leased.channel, outcome.fate.value) for leased, _, outcome in results)
     for (status, error), ids in _grouped(results).items():
         cursor.execute(_DELIVERY, {"status": status, "error": error, "ids": ids, "token": token, "now": now})
     for fate, reason in ((Fate.SENT, ""), (Fate.UNKNOWN, "unconfirmed")):
         if handed := [leased.reminder_id for leased, _, outcome in results if outcome.fate is fate]:
             cursor.execute(_SENT, {"reminders": handed, "reason": reason, "now": now})
+            figures.left(cursor.fetchall(), now=now)
     if again:
         reminders, names, attempts, tries = (list(column) for column in zip(*again, strict=True))
         values = {"reminders": reminders, "channels": names, "attempts": attempts, "tries": tries, "now": now}

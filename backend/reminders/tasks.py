@@ -5,7 +5,7 @@ from typing import Any
 from celery import shared_task
 
 from backend.common import clock
-from backend.reminders import dispatch, silences, watch
+from backend.reminders import dispatch, silences, watch, zones
 
 
 @shared_task(name="reminders.tick")
@@ -25,3 +25,9 @@ def deliver(**kwargs: Any) -> None:
 def tell_clinics(**kwargs: Any) -> None:
     """Tells the clinics of patients who have not answered for days."""
     silences.tell(now=clock.now())
+
+
+@shared_task(name="reminders.renew_zones")
+def renew_zones(**kwargs: Any) -> None:
+    """Each day: plans anew what a new version of the zone database changes; beat's own thread does it at its start."""
+    zones.renew(now=clock.now())

@@ -21,6 +21,9 @@ SWEEP_SECONDS = 1.0
 REPORT_SECONDS = 2.0
 # A part that said nothing for so long is not well; a sweep may wait ten seconds for a mail server that hangs.
 _SILENCE = {"worker": timedelta(seconds=10), "beat": timedelta(seconds=30), "tick": timedelta(seconds=15)}
+PARTS = tuple(_SILENCE)
+# The auditor speaks each half minute, and only when all is well.
+_AUDITOR_SILENCE = timedelta(seconds=90)
 
 _BEAT = """
 INSERT INTO reminders_heartbeat (name, part, beat_at) VALUES (%s, %s, %s)
@@ -31,7 +34,8 @@ _BACKLOG = """
 SELECT (SELECT count(*) FROM reminders_reminder WHERE status IN ('planned', 'snoozed') AND send_at <= %(now)s),
        (SELECT min(send_at) FROM reminders_reminder WHERE status IN ('planned', 'snoozed') AND send_at <= %(now)s),
        (SELECT count(*) FROM reminders_delivery WHERE status = 'pending' AND try_at <= %(now)s),
-       (SELECT min(try_at) FROM reminders_delivery WHERE status = 'pending' AND try_at <= %(now)s)
+       (SELECT min(try_at) FROM reminders_delivery WHERE status = 'pending' AND try_at <= %(now)s),
+       (SELECT count(*) FROM reminders_delivery WHERE status = 'unknown')
 """
 
 
@@ -112,17 +116,19 @@ def readiness(*, now: datetime) -> dict[str, Any]:
             cursor.execute("SELECT part, max(beat_at) FROM reminders_heartbeat GROUP BY part")
             beats = dict(cursor.fetchall())
             cursor.execute(_BACKLOG, {"now": now})
-            due, oldest_due, pending, oldest_pending = cursor.fetchone()
+            due, oldest_due, pending, oldest_pending, in_doubt = cursor.fetchone()
     except DatabaseError as error:
         log.warning("readiness unknown", error=type(error).__name__)
-        return {part: {"well": False, "age_seconds": None} for part in _SILENCE} | {"backlog": None}
+        return {part: {"well": False, "age_seconds": None} for part in (*_SILENCE, "auditor")} | {"backlog": None}
     return {part: _told(beats.get(part), now, silence) for part, silence in _SILENCE.items()} | {
+        "auditor": _told(beats.get("auditor"), now, _AUDITOR_SILENCE),
         "backlog": {
             "due": due,
             "oldest_due_seconds": _seconds(oldest_due, now),
             "pending": pending,
             "oldest_pending_seconds": _seconds(oldest_pending, now),
-        }
+            "in_doubt": in_doubt,
+        },
     }
 
 

@@ -82,6 +82,7 @@ def test_compose_sets_only_what_is_described() -> None:
         ({"DATABASE_DISPATCH_URL": "postgresql://afterglow_dispatch:short@db.example.org/a"}, "DATABASE_DISPATCH_URL"),
         ({"TRUSTED_PROXY_COUNT": "-1"}, "TRUSTED_PROXY_COUNT"),
         ({"METRICS_TOKEN": "short"}, "METRICS_TOKEN"),
+        ({"HEARTBEAT_URL": "http://watcher.example.org/x"}, "HEARTBEAT_URL"),
         ({"REDIS_URL": "redis://redis.example.org:6379/0"}, "REDIS_URL"),
         ({"VAPID_PRIVATE_KEY": "short"}, "VAPID_PRIVATE_KEY must be 32 bytes"),
         ({"VAPID_SUBJECT": "somebody"}, "VAPID_SUBJECT must begin with"),

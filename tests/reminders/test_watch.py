@@ -8,7 +8,7 @@ from django.db import connections
 from backend.accounts import access
 from backend.common import clock
 from backend.reminders import claiming, watch
-from backend.reminders.models import Heartbeat
+from backend.reminders.models import Delivery, Heartbeat
 from tests.reminders.engine import DUE, check_in_rule, deliveries, later, ledger, until
 
 
@@ -89,6 +89,15 @@ def test_readiness_tells_the_age_of_each_part_and_what_waits(cast):
         2,
         1.0,
     )
+
+
+def test_a_delivery_that_was_never_confirmed_is_counted(cast):
+    check_in_rule(cast.patient)
+    claiming.claim(now=later(seconds=1))
+    assert watch.readiness(now=later())["backlog"]["in_doubt"] == 0
+    with access.maintaining("test"):
+        Delivery.objects.filter(channel="email").update(status="unknown")
+    assert watch.readiness(now=later())["backlog"]["in_doubt"] == 1
 
 
 def test_a_sign_of_life_never_goes_back(database):
