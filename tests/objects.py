@@ -192,6 +192,8 @@ OBJECTS: dict[str, Callable[..., Made] | None] = {
     "me": None,
     "my-device": device,
     "my-devices": None,
+    "my-phone": None,
+    "my-phone-confirm": None,
     "my-sign-in": sign_in,
     "my-sign-ins": None,
     "own-reminder-plan": None,

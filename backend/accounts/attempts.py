@@ -1,7 +1,8 @@
 """Attempts to prove who one is, counted in the database: the limit stands while the cache is away.
 
 What is counted: passwords by the address that was entered, codes of the second factor by the person, requests for a new
-password by the address, invitations by the address; and all of them by the network that they come from.
+password by the address, invitations by the address, codes for a phone's number by number and by code; and all of them
+by the network that they come from.
 """
 
 from datetime import datetime, timedelta
@@ -34,6 +35,7 @@ class Kind(StrEnum):
     CODE = "code"
     RESET = "reset"
     INVITATION = "invitation"
+    PHONE = "phone"
 
 
 class Locked(Exception):

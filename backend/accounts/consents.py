@@ -95,6 +95,11 @@ def channels_of(person: Person, *, clinic_id: uuid.UUID | None, now: datetime, p
     What the person chose for messages of this purpose replaces the general list; an empty choice is the inbox alone.
     """
     wanted: list[str] = person.reminder_choices.get(purpose, {}).get("channels", person.channels)
+    return agreed_to(person, wanted, clinic_id=clinic_id, now=now)
+
+
+def agreed_to(person: Person, wanted: Sequence[str], *, clinic_id: uuid.UUID | None, now: datetime) -> list[str]:
+    """Those of the wanted channels to which the person agrees, or is not asked about; in their order."""
     if not wanted:
         return []
     purposes = {channel: for_channel(channel) for channel in wanted}

@@ -66,6 +66,8 @@ PROBLEMS = (
     ("export_gone", "The file is gone; ask for a new export."),
     ("not_now", "The request for erasure is in a state that does not allow this."),
     ("patient_elsewhere", "Another clinic cares for the patient too; only the patient can ask for erasure."),
+    ("not_set_up", "This installation does not have it; ask whoever runs it."),
+    ("no_code", "No code is waiting, or its time is over: ask for a new one."),
     ("not_due_yet", "The reminder is not due yet, so there is nothing to snooze."),
     ("already_sent", "The reminder was sent; what was sent cannot be taken back."),
     ("on_its_way", "The reminder is on its way just now; see first what becomes of it."),

@@ -6,15 +6,15 @@ The person is told by a reminder of its own when a channel has nothing left; one
 
 import uuid
 from collections.abc import Iterable
-from datetime import datetime
-from typing import NamedTuple
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 import orjson
 import structlog
 
-from backend.accounts import access
+from backend.accounts import access, consents
 from backend.accounts.models import Device, Person
-from backend.reminders import planning
+from backend.reminders import channels, planning
 from backend.reminders.channels.base import Address, fingerprint
 from backend.reminders.codes import Channel, Purpose
 from backend.reminders.models import BlockedAddress
@@ -23,6 +23,8 @@ log = structlog.get_logger(__name__)
 
 # The reminder about an address is about this, by the row's id.
 ABOUT = "blocked_address"
+# What is due in the very moment of its planning counts as missed.
+_SOON = timedelta(seconds=1)
 
 
 class Dead(NamedTuple):
@@ -87,8 +89,35 @@ def _tell(dead: Dead, row: BlockedAddress, now: datetime) -> None:
         person=Person.objects.get(id=dead.person_id),
         purpose=Purpose.ADDRESS,
         about=(ABOUT, row.id),
-        anchor_at=now,
+        anchor_at=now + _SOON,
         offsets=[{}],
         clinic_id=dead.clinic_id,
         now=now,
     )
+
+
+def states(person: Person, *, clinic_id: uuid.UUID | None, now: datetime) -> list[dict[str, Any]]:
+    """For each outward channel whether messages reach the person there now, and if not, why and since when."""
+    devices = list(Device.objects.filter(person=person, push__isnull=False))
+    blocked = list(BlockedAddress.objects.filter(person=person).order_by("-blocked_at"))
+    agreed = consents.agreed_to(person, list(channels.OUTWARD), clinic_id=clinic_id, now=now)
+    return [
+        {"channel": name, **_state(name, person, devices, blocked, is_agreed=name in agreed)}
+        for name in channels.OUTWARD
+    ]
+
+
+def _state(
+    name: str, person: Person, devices: list[Device], blocked: list[BlockedAddress], *, is_agreed: bool
+) -> dict[str, Any]:
+    channel, marks = channels.OUTWARD[name], {row.fingerprint for row in blocked}
+    if not channel.is_set_up():
+        return {"state": "missing", "since": None}
+    if channel.address_of(person, devices, marks) is not None:
+        return {"state": "ok" if is_agreed else "no_consent", "since": None}
+    # Of a phone nothing is left but that it was there; of the others the address that is blocked.
+    line = {Channel.EMAIL: person.email, Channel.SMS: person.phone}.get(Channel(name))
+    mine = [
+        row for row in blocked if row.channel == name and (line is None or row.fingerprint == fingerprint(name, line))
+    ]
+    return {"state": "blocked" if mine else "missing", "since": mine[0].blocked_at if mine else None}

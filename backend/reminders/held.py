@@ -1,7 +1,7 @@
 """What this room holds about a person."""
 
 from backend.accounts.holdings import of_model, register
-from backend.reminders.models import BlockedAddress, Delivery, Escalation, Reminder, Rule, Silence
+from backend.reminders.models import BlockedAddress, Delivery, Escalation, PhoneCode, Reminder, Rule, Silence
 
 
 def declare() -> None:
@@ -46,5 +46,6 @@ def declare() -> None:
             kind="reminders",
             own_time="noted_at",
         ),
+        of_model(PhoneCode, "person_id", section="phone_codes", hidden=frozenset({"digest"}), of_account=True),
         of_model(BlockedAddress, "person_id", section="blocked_addresses", of_account=True),
     )

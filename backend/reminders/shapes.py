@@ -1,7 +1,7 @@
 """What the room's answers look like, as values and for the OpenAPI document."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -109,6 +109,17 @@ PLAN = openapi.named(
         ),
     ),
 )
+PHONE = openapi.named(
+    "Phone",
+    _object(
+        number={"type": ["string", "null"], "description": "E.164; where text messages go"},
+        confirmed_at=_AT_OR_NULL,
+        pending={
+            "anyOf": [_object(number=_TEXT, expires_at=_AT), {"type": "null"}],
+            "description": "A number that waits for the code that was sent there",
+        },
+    ),
+)
 ME = openapi.named(
     "Me",
     _object(
@@ -138,6 +149,17 @@ ME = openapi.named(
         },
         daily_cap={"type": ["integer", "null"], "description": "Habit reminders a day; null: the usual number"},
         detailed_messages={"type": "boolean", "description": "Messages may say what they are about"},
+        channel_states={
+            **_list(
+                _object(
+                    channel={"type": "string", "enum": list(OUTWARD)},
+                    state={"type": "string", "enum": ["ok", "blocked", "missing", "no_consent"]},
+                    since=_AT_OR_NULL,
+                )
+            ),
+            "description": "What works now. `blocked`: since then the address takes nothing, ask for another; "
+            "`missing`: there is none, or this clinic does not have the channel",
+        },
         memberships=_list(_object(clinic=_ID, role=_TEXT)),
     ),
 )
@@ -195,7 +217,11 @@ def rules_as_json(rows: Sequence[Rule]) -> list[dict[str, Any]]:
 
 
 def person_as_json(
-    person: Person, *, zones: Iterable[tuple[str, datetime]], memberships: Iterable[tuple[uuid.UUID, str]]
+    person: Person,
+    *,
+    zones: Iterable[tuple[str, datetime]],
+    memberships: Iterable[tuple[uuid.UUID, str]],
+    channel_states: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """The own profile."""
     return {
@@ -214,5 +240,6 @@ def person_as_json(
         "reminder_choices": person.reminder_choices,
         "daily_cap": person.daily_cap,
         "detailed_messages": person.detailed_messages_at is not None,
+        "channel_states": list(channel_states),
         "memberships": [{"clinic": clinic, "role": role} for clinic, role in memberships],
     }

@@ -2,10 +2,13 @@
 
 from django.urls import path
 
-from backend.reminders.api import ledger, profile, rules, staff
+from backend.reminders.api import ledger, notifications, phone, profile, rules, staff
 
 urlpatterns = [
     path("me", profile.Me.as_view(), name="me"),
+    path("me/phone", phone.MyPhone.as_view(), name="my-phone"),
+    path("me/phone/confirm", phone.MyPhoneConfirmation.as_view(), name="my-phone-confirm"),
+    path("notification-answers", notifications.NotificationAnswers.as_view(), name="notification-answers"),
     path("reminders", ledger.Reminders.as_view(), name="reminders"),
     path("reminders/<uuid:id>", ledger.ReminderDetail.as_view(), name="reminder"),
     path("reminders/<uuid:id>/acknowledge", ledger.Acknowledgement.as_view(), name="reminder-acknowledge"),

@@ -26,7 +26,7 @@ SILENT = {
 }  # fmt: skip
 NOT_READ = (
     "batch", "break-glass", "accept", "acknowledge", "snooze", "confirm", "ask-to-move", "cancel", "no-show", "agree",
-    "withdraw", "lift", "file", "annotate", "resend", "let-be",
+    "withdraw", "lift", "file", "annotate", "notification-answers", "resend", "let-be",
 )  # fmt: skip
 READERS = ("patient", "other_patient", "psychiatrist", "therapist", "nurse", "administrator", "auditor", "outsider",
            "outside_patient")  # fmt: skip

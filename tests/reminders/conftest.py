@@ -26,7 +26,7 @@ class Post:
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
-        self.answer = self.sender_answer = "250 OK"
+        self.answer = self.sender_answer = self.recipient_answer = "250 OK"
         self.hangs_up = False
 
     async def handle_MAIL(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
@@ -34,6 +34,12 @@ class Post:
         if self.sender_answer.startswith("250"):
             envelope.mail_from = address
         return self.sender_answer
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
+        """Takes the recipient, or not."""
+        if self.recipient_answer.startswith("250"):
+            envelope.rcpt_tos.append(address)
+        return self.recipient_answer
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         """Keeps the mail if it was taken."""

@@ -14,11 +14,11 @@ from backend.accounts.models import Person, SexAtBirth
 from backend.common import bodies, openapi, problems, queries
 from backend.common.bodies import Struct, ZoneName
 from backend.common.problems import FieldError
-from backend.reminders import planning
+from backend.reminders import addresses, planning
 from backend.reminders.api import choices
 from backend.reminders.shapes import ME, person_as_json
 
-READ_ONLY = frozenset({"id", "email", "full_name", "zone_history", "memberships"})
+READ_ONLY = frozenset({"id", "email", "full_name", "zone_history", "memberships", "channel_states"})
 # DOMAIN.md: adults only.
 ADULT_YEARS = 18
 # What rules copy of their person.
@@ -109,7 +109,10 @@ class Me(DoorView):
     def _answer(self, person: Person) -> Response:
         open_memberships = person.memberships.filter(ended_at__isnull=True).order_by("since_at", "id")
         memberships = open_memberships.values_list("clinic_id", "role")
-        return Response(person_as_json(person, zones=access.zones_of(person), memberships=memberships))
+        states = addresses.states(person, clinic_id=self.actor.clinic_id, now=self.now)
+        return Response(
+            person_as_json(person, zones=access.zones_of(person), memberships=memberships, channel_states=states)
+        )
 
 
 def _years(born_on: date, today: date) -> int:

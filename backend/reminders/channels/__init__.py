@@ -17,9 +17,12 @@ def first(wanted: Iterable[str]) -> str | None:
 
 
 def after(name: str, wanted: Iterable[str]) -> str | None:
-    """The channel that follows when this one failed for good."""
+    """The channel that follows when this one failed for good; also of one that the person has left meanwhile."""
     there = [each for each in dict.fromkeys(wanted) if each == name or each in known(wanted)]
-    return next(iter(there[there.index(name) + 1 :]), None) if name in there else None
+    if name not in there:
+        order = list(OUTWARD)
+        return next((each for each in there if order.index(each) > order.index(name)), None)
+    return next(iter(there[there.index(name) + 1 :]), None)
 
 
 def known(wanted: Iterable[str]) -> list[str]:

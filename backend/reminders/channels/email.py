@@ -1,5 +1,6 @@
 """E-mail by SMTP: text and HTML, one message at a time, since SMTP has no idempotency key."""
 
+import re
 import smtplib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -29,6 +30,8 @@ from backend.reminders.codes import Channel as Name
 
 # RFC 5321: done; the two with which a recipient is taken; the server is about to close the connection.
 _OK, _TAKEN, _CLOSING = 250, (250, 251), 421
+_NO_MAILBOX = {550, 551, 553}
+_ENHANCED = re.compile(rb"\s*5\.(\d{1,3})\.(\d{1,3})\b")
 
 
 class Email:
@@ -135,14 +138,26 @@ def _send(smtp: smtplib.SMTP, parcel: Parcel) -> Outcome:
         code, _ = smtp.mail(sender)
         if code != _OK:  # a sender that is refused, or a quota: whoever the mail is for, it is not that person's fault
             raise Unreachable(f"sender refused, SMTP {code}")
-        code, _ = smtp.rcpt(address)
+        code, said = smtp.rcpt(address)
         if code == _CLOSING:
             raise Unreachable(f"SMTP {code}")
         if code not in _TAKEN:
-            return _by_code(code)
+            return Outcome(_by_code(code).fate, f"SMTP {code}", dead=parcel.address if _is_dead(code, said) else None)
     except (OSError, smtplib.SMTPException) as error:
         raise Unreachable(type(error).__name__) from error
     return _data(smtp, content)
+
+
+def _is_dead(code: int, said: bytes) -> bool:
+    """Whether the server refused this recipient because there is no such mailbox, and not for what the mail is.
+
+    RFC 5321, 4.2.3: 550, 551, 553. Where it says more (RFC 3463), only 5.1.x and 5.2.1 are about the mailbox: 550 5.7.1
+    is a filter's word, and a person should not lose all mails for one that was taken for spam.
+    """
+    if code not in _NO_MAILBOX:
+        return False
+    more = _ENHANCED.match(said)
+    return more is None or more[1] == b"1" or more.groups() == (b"2", b"1")
 
 
 def _data(smtp: smtplib.SMTP, content: bytes) -> Outcome:

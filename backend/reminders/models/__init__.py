@@ -19,6 +19,7 @@ from backend.reminders.codes import (
 )
 from backend.reminders.models.ledger import Delivery, Reminder, Rule, WallTimeField
 from backend.reminders.models.machinery import Tally, ZoneData
+from backend.reminders.models.phones import PhoneCode
 from backend.reminders.models.standing import BlockedAddress, Escalation, Heartbeat, Silence
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "DeliveryStatus",
     "Escalation",
     "Heartbeat",
+    "PhoneCode",
     "Purpose",
     "Reason",
     "Reminder",
