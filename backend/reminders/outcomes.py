@@ -39,11 +39,13 @@ WHERE id = ANY(%(reminders)s) AND (status = 'due' OR (status = 'sent' AND reason
 RETURNING reminder_class, send_at, sent_at
 """
 
-# One that was sent before, and now again, was told all the same.
+# One that was sent before, and now again, was told all the same; one in doubt stays so.
 _FAILED = """
 UPDATE reminders_reminder SET change_number = NULL, updated_at = %(now)s,
   status = CASE WHEN sent_at IS NULL THEN 'failed' ELSE 'sent' END,
-  reason = CASE WHEN sent_at IS NULL THEN 'undeliverable' ELSE '' END
+  reason = CASE WHEN sent_at IS NULL THEN 'undeliverable'
+    WHEN EXISTS (SELECT FROM reminders_delivery d WHERE d.reminder_id = reminders_reminder.id AND d.status = 'unknown')
+    THEN 'unconfirmed' ELSE '' END
 WHERE id = ANY(%(reminders)s) AND status = 'due'
 """
 

@@ -13,6 +13,7 @@ from backend.reminders.models import Delivery, Purpose, Reminder, Rule
 from tests.accounts.trail import events
 from tests.cast import JOINED
 from tests.reminders.engine import appointment, at_once, check_in_rule, deliveries, door, ledger, statuses
+from tests.reminders.test_sms import has_number, refused
 
 WHY = {"reason": "Asked for it on the telephone"}
 
@@ -195,6 +196,28 @@ def test_one_that_failed_tries_as_often_as_the_first_time(cast, now, sent, post)
     dispatch.deliver(now=clock.now())
     assert statuses(cast.patient)[-2:] == [("email", "failed"), ("email", "pending")]
     assert ledger(cast.patient)[0].status == "due"
+
+
+def test_what_fails_again_falls_back_to_a_channel_that_was_used_before(cast, now, sent, post, gateway):
+    has_number(cast.patient, "sms", "email")
+    _change(Rule, sent.rule_id, channels=["sms", "email"])
+    gateway.reply = refused(21610)
+    answer = cast.client(cast.therapist).send("POST", f"reminders/{sent.id}/resend", {**WHY, "channel": "sms"})
+    assert answer.status_code == 200, answer.content
+    dispatch.deliver(now=clock.now())
+    dispatch.deliver(now=clock.now())
+    assert statuses(cast.patient)[2:] == [("sms", "failed"), ("email", "sent")]
+    assert len(post.mails) == 2
+    assert ledger(cast.patient)[0].status == "sent"
+
+
+def test_one_in_doubt_that_fails_when_it_is_sent_again_is_still_in_doubt(cast, now, post):
+    row = _in_doubt(cast, now, post)
+    post.answer = "550 No such mailbox"
+    cast.client(cast.therapist).send("POST", f"reminders/{row.id}/resend", WHY)
+    dispatch.deliver(now=clock.now())
+    row = ledger(cast.patient)[0]
+    assert (row.status, row.reason) == ("sent", "unconfirmed")
 
 
 @pytest.mark.parametrize(
