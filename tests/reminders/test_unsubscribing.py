@@ -69,3 +69,16 @@ def test_who_left_long_ago_is_told_so_and_may_come_back(cast, mail, browser):
         assert "Send them again" in words(browser.get(path))
         browser.post(path, {"do": "undo", "of": "alert nonsense check_in"})
     assert choices(cast.patient) == {}
+
+
+def test_who_is_reached_by_push_too_is_reached_by_push_alone_and_by_both_again_in_the_old_order(cast, mail, browser):
+    with door(cast.patient):
+        Person.objects.filter(id=cast.patient.id).update(channels=["push", "email", "sms"])
+    path = links_in(mail)["stop"]
+    with time_machine.travel(OPENED, tick=False):
+        assert "Outside the app nothing reminds you" not in words(browser.post(path, {"do": "this"}))
+        assert choices(cast.patient) == {"check_in": {"channels": ["push", "sms"]}}
+        assert channels(cast.patient) == ["push", "sms"]
+        browser.post(path, {"do": "undo", "of": "check_in"})
+    assert choices(cast.patient) == {}
+    assert channels(cast.patient) == ["push", "email", "sms"]
