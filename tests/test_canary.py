@@ -242,6 +242,9 @@ def test_what_people_write_is_found_nowhere_but_in_the_database(stack: Stack, ca
     read_back = driver.send("patient", "GET", "/api/v1/mood-check-ins").text
     assert canaries.found_in(read_back), "they are in the database, and the search finds them where they are"
 
+    # What was filled in about reminders (other channels, none at all) is taken back.
+    usual = {"channels": ["email"], "reminder_choices": None, "quiet_from": None, "quiet_until": None}
+    assert driver.send("patient", "PATCH", "/api/v1/me", json=usual).status_code == 200
     # A series of the patient's own that is due in a moment, with what it is about in its title.
     soon = (clock.now() + timedelta(seconds=4)).isoformat(timespec="seconds")
     own = {"title": canaries.word("the title of a reminder"), "rrule": "FREQ=DAILY", "start": soon}
