@@ -59,7 +59,8 @@ class Visit(Struct, frozen=True):
 class Glance(Struct, frozen=True):
     """What the panel knows of one patient. Days are the patient's own and end with `today`.
 
-    `means` and `answers` cover WINDOW_DAYS days, oldest first; `session_days` are positions in them.
+    `means` and `answers` cover WINDOW_DAYS days, oldest first; `session_days` are positions in them. Since
+    `unanswered_since` nobody answers reminders, so that none are sent any more.
     """
 
     today: date
@@ -74,6 +75,7 @@ class Glance(Struct, frozen=True):
     last_use: tuple[str, date] | None = None
     severe_effect: tuple[str, date] | None = None
     visits: Sequence[Visit] = ()
+    unanswered_since: date | None = None
 
 
 class Reason(Struct, frozen=True):
@@ -170,6 +172,9 @@ def _compared(glance: Glance) -> tuple[float | None, float | None]:
 
 
 def _silent(glance: Glance, bare: Standing) -> list[Reason]:
+    if glance.last_on is None and glance.unanswered_since is not None:
+        text = f"Silent for {words.counted((glance.today - glance.unanswered_since).days, 'day')}"
+        return [Reason("silent", text, "No check-in yet, and reminders went unanswered", Level.TODAY)]
     if glance.last_on is None:
         return [Reason("no_entry", "No check-in yet", "The trend begins with the first one", Level.WATCH)]
     if not bare.silent_days:

@@ -30,7 +30,7 @@ WITH who AS (SELECT * FROM unnest(%(patients)s::uuid[], %(keys)s::int[]) AS w (p
      calendars AS MATERIALIZED (
         SELECT key, starts, starts[1] AS opens, starts[array_upper(starts, 1)] AS closes FROM given)
 SELECT patient, moods.told::text, latest.felt_at, latest.mood, held.count, held.lately::text, held.last_at, held.route,
-    use.substance, use.day, worst.kind, worst.started_at
+    use.substance, use.day, worst.kind, worst.started_at, silence.since_at
 FROM who JOIN calendars USING (key)
 LEFT JOIN LATERAL (
     SELECT json_build_array(array_agg(day), array_agg(total), array_agg(count)) AS told FROM (
@@ -58,6 +58,10 @@ LEFT JOIN LATERAL (
     WHERE patient_id = patient AND deleted_at IS NULL AND started_at >= %(severe_from)s
         AND (severity = 3 OR kind = 'loss_of_consciousness') ORDER BY started_at DESC LIMIT 1
 ) AS worst ON true
+LEFT JOIN LATERAL (
+    SELECT min(since_at) AS since_at FROM reminders_silence
+    WHERE person_id = patient AND clinic_id = %(clinic)s AND ended_at IS NULL
+) AS silence ON true
 """
 
 _COMING = """
@@ -172,6 +176,7 @@ class _Told(Struct, frozen=True):
     route: str | None
     use: tuple[str, date] | None
     severe: tuple[str, datetime] | None
+    unanswered_at: datetime | None
 
 
 def _window(history: ZoneHistory, now: datetime) -> tuple[date, list[datetime]]:
@@ -218,6 +223,7 @@ def _told(
     day: date | None,
     effect: str | None,
     effect_at: datetime | None,
+    unanswered_at: datetime | None,
 ) -> _Told:
     days, totals, counts = orjson.loads(moods)
     return _Told(
@@ -230,6 +236,7 @@ def _told(
         route=route,
         use=(substance, day) if substance is not None and day is not None else None,
         severe=(effect, effect_at) if effect is not None and effect_at is not None else None,
+        unanswered_at=unanswered_at,
     )
 
 
@@ -253,4 +260,5 @@ def _glance(told: _Told, *, history: ZoneHistory, visits: Sequence[Coming], now:
         last_use=told.use,
         severe_effect=(told.severe[0], calendar.day_of(zones=history, at=told.severe[1])) if told.severe else None,
         visits=[Visit(visit.kind, visit.at, visit.move_asked, visit.mine) for visit in visits],
+        unanswered_since=calendar.day_of(zones=history, at=told.unanswered_at) if told.unanswered_at else None,
     )

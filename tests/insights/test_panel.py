@@ -12,6 +12,7 @@ from backend.accounts.access import Actor
 from backend.accounts.models import Role
 from backend.insights import panel
 from backend.insights.attention import Level
+from backend.reminders.models import Silence
 from tests.cast import JOINED, Cast
 from tests.insights.diary import Diary
 
@@ -53,6 +54,20 @@ def test_silence_grows_by_itself_as_time_passes(cast: Cast) -> None:
     Diary(cast.patient, cast.clinic).moods(last=NOW, days=40, mood=6)
     silent = [row(cast, now=NOW + timedelta(days=n)).standing.silent_days for n in range(5)]
     assert silent == [0, 0, 2, 3, 4]
+
+
+def test_who_never_checked_in_and_left_reminders_unanswered_is_a_matter_of_today_and_said_once(cast: Cast) -> None:
+    assert [reason.code for reason in row(cast).standing.reasons] == ["no_entry"]
+    hushed = {"purpose": "check_in", "since_at": NOW - timedelta(days=4), "noted_at": NOW - timedelta(days=1)}
+    with access.maintaining("test"):
+        Silence.objects.create(person=cast.patient, clinic=cast.clinic, **hushed)
+        Silence.objects.create(person=cast.outside_patient, clinic=cast.elsewhere, **hushed)
+    found = row(cast).standing
+    assert (found.level, [reason.code for reason in found.reasons]) == (Level.TODAY, ["silent"])
+    assert found.reasons[0].text == "Silent for 4 days"
+    assert {reason.code for each in rows(cast) for reason in each.standing.reasons} == {"silent", "no_entry"}
+    Diary(cast.patient, cast.clinic).moods(last=NOW - timedelta(days=5), days=1, mood=6)
+    assert [reason.code for reason in row(cast).standing.reasons] == ["silent"]
 
 
 def test_an_entry_ends_the_silence_at_once(cast: Cast) -> None:
