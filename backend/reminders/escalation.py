@@ -85,14 +85,17 @@ def open(
                 steps=[],
                 opened_at=now,
             )
-            rules = _lay_out(row, steps, now)
-            # It waits for who opens one about the same in this moment, and does nothing if they come first.
-            Escalation.objects.bulk_create([row], ignore_conflicts=True)
-            if not Escalation.objects.filter(id=row.id).exists():
-                continue
-            Rule.objects.bulk_create(rules)
-            told = {uuid.UUID(id) for id in row.steps[0]["rules"]}
-            Reminder.objects.bulk_create(_first(rule, now) for rule in rules if rule.id in told)
+            rules, missing = _lay_out(row, steps, now)
+            if rules:
+                # It waits for who opens one about the same in this moment, and does nothing if they come first.
+                Escalation.objects.bulk_create([row], ignore_conflicts=True)
+                if not Escalation.objects.filter(id=row.id).exists():
+                    continue
+                Rule.objects.bulk_create(rules)
+                told = {uuid.UUID(id) for id in row.steps[0]["rules"]}
+                Reminder.objects.bulk_create(_first(rule, now) for rule in rules if rule.id in told)
+        if not rules:  # raised out here, as the person again: whoever catches it goes on in this transaction
+            raise EmptyChain(" ".join(missing))
         doorbell.ring_after_commit("default")
         return row
     raise Opened(f"another chain about {about.type} {about.id} is open")
@@ -106,8 +109,10 @@ def raise_again(
     Raises EmptyChain, and then the old one goes on.
     """
     with access.machine_of(clinic_id):
-        if not _here(clinic_id, steps):
-            raise EmptyChain(" ".join(gaps(clinic_id=clinic_id, steps=steps)))
+        here = _here(clinic_id, steps)
+    if not here:
+        raise EmptyChain(" ".join(_gaps(steps, here)))
+    with access.machine_of(clinic_id):
         _close(_open_ones(about).filter(purpose=purpose), now)
     return open(person=person, clinic_id=clinic_id, purpose=purpose, about=about, steps=steps, now=now)
 
@@ -158,8 +163,8 @@ def _here(clinic_id: uuid.UUID, steps: Sequence[Step]) -> dict[uuid.UUID, Person
     return {person.id: person for person in found}
 
 
-def _lay_out(chain: Escalation, steps: Sequence[Step], now: datetime) -> list[Rule]:
-    """Copies the steps onto the chain, with a rule for each person; a person of several steps has one."""
+def _lay_out(chain: Escalation, steps: Sequence[Step], now: datetime) -> tuple[list[Rule], list[str]]:
+    """Copies the steps onto the chain: a rule for each person, also of several steps, and the gaps in words."""
     assert chain.clinic_id is not None  # noqa: S101
     here = _here(chain.clinic_id, steps)
     rules: dict[uuid.UUID, Rule] = {}
@@ -173,10 +178,9 @@ def _lay_out(chain: Escalation, steps: Sequence[Step], now: datetime) -> list[Ru
         if reached:
             minutes = max(step.after_minutes, 1)
             chain.steps.append({"rules": [str(rules[person.id].id) for person in reached], "minutes": minutes})
-    if not chain.steps:
-        raise EmptyChain(" ".join(_gaps(steps, here)))
-    following(chain, now)
-    return list(rules.values())
+    if chain.steps:
+        following(chain, now)
+    return list(rules.values()), _gaps(steps, here)
 
 
 def following(chain: Escalation, now: datetime) -> None:

@@ -256,6 +256,39 @@ def test_an_empty_chain_is_refused_and_the_gap_named(cast, steps, gap):
         assert not Escalation.objects.exists()
 
 
+def test_who_catches_the_refusal_goes_on_as_the_patient(cast):
+    gone = {"steps": [Step([cast.outsider.id], 10)], "purpose": Purpose.ALERT, "about": ALERT, "now": NOON}
+    with as_patient(cast):
+        for refused in (escalation.open, escalation.raise_again):
+            with pytest.raises(EmptyChain):
+                refused(person=cast.patient, clinic_id=cast.clinic.id, **gone)
+            with connections["default"].cursor() as cursor:
+                cursor.execute("SELECT current_setting('afterglow.person'), current_setting('afterglow.clinic')")
+                assert cursor.fetchone() == (str(cast.patient.id), str(cast.clinic.id))
+
+
+def test_an_answer_in_the_very_moment_of_the_next_step_leaves_nothing_open(cast):
+    for turn in range(8):
+        chain = open_chain(cast, *three(cast), about=About("alert", uuid.uuid4()))
+        chains.go_on(now=after(0))
+        mine = ledger(cast.nurse, about_id=chain.id)[0]
+
+        def answer(id: uuid.UUID = mine.id) -> None:
+            with access.acting_as(cast.nurse.id, None, "test"):
+                answers.acknowledge(reminder_id=id, person=cast.nurse, now=after(10))
+            connections.close_all()
+
+        with ThreadPoolExecutor(2) as pool:
+            first, second = (answer, _go_on) if turn % 2 else (_go_on, answer)
+            for each in [pool.submit(one, after(10)) if one is _go_on else pool.submit(one) for one in (first, second)]:
+                each.result()
+        chains.go_on(now=after(10.1))
+        assert standing(chain).acknowledged_by == cast.nurse.id
+        assert {row.status for one in (cast.nurse, cast.psychiatrist) for row in ledger(one, about_id=chain.id)} <= {
+            "acknowledged", "done",
+        }  # fmt: skip
+
+
 def test_a_policy_with_a_gap_is_told_before_it_counts(cast):
     steps = [Step([cast.nurse.id], 0), Step([cast.outsider.id], 10)]
     with access.acting_as(cast.administrator.id, cast.clinic.id, "test"):
