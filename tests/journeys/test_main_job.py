@@ -11,6 +11,10 @@ import requests
 from backend.accounts import access
 from backend.accounts.models import Device, Person
 from backend.common import clock
+from backend.reminders import escalation
+from backend.reminders.escalation import Step
+from backend.reminders.models import Escalation, Reminder
+from backend.reminders.planning import About
 from tests.cast import PASSWORD, Cast
 from tests.codes import code, enrol
 from tests.live import Stack
@@ -128,3 +132,29 @@ def test_a_psychiatrist_reads_the_trend_and_the_outsider_does_not(stack: Stack, 
         assert Phone(stack, stranger).send("GET", f"patients/{cast.patient.id}/trend").status_code == 404
     closed = doctor.send("GET", f"patients/{cast.unassigned_patient.id}/trend")
     assert (closed.status_code, closed.json()["code"]) == (403, "break_glass_required")
+
+
+def test_an_alert_goes_from_one_to_the_next_until_somebody_answers(stack: Stack, cast: Cast) -> None:
+    enrol(cast.psychiatrist)
+    with access.maintaining("test"):
+        Person.objects.filter(id=cast.nurse.id).update(channels=["email"])
+    with access.acting_as(cast.patient.id, cast.clinic.id, "test"):
+        chain = escalation.open(
+            person=cast.patient, clinic_id=cast.clinic.id, purpose="alert", about=About("alert", uuid.uuid4()),
+            steps=[Step([cast.nurse.id], 10), Step([cast.psychiatrist.id], 10)], now=clock.now(),
+        )  # fmt: skip
+    (mail,) = stack.wait_for(lambda: stack.mails_to(cast.nurse.email))
+    assert "ketamine" not in f"{mail.subject} {mail.text}".lower()
+    with access.maintaining("test"):  # ten minutes later
+        Escalation.objects.filter(id=chain.id).update(next_at=clock.now())
+    doctor = Phone(stack, cast.psychiatrist)
+    (told,) = stack.wait_for(lambda: doctor.send("GET", "reminders?purpose=alert&status=sent").json()["results"])
+    assert doctor.send("POST", f"reminders/{told['id']}/acknowledge").status_code == 200
+
+    def others() -> list[tuple[str, str]]:
+        with access.maintaining("test"):
+            return list(Reminder.objects.filter(person=cast.nurse, status="done").values_list("status", "reason"))
+
+    assert stack.wait_for(others) == [("done", "answered_by_other")]
+    assert "The psychiatrist answered" in doctor.send("GET", f"reminders/{told['id']}/explain").text
+    assert len(stack.mails_to(cast.nurse.email)) == 1
