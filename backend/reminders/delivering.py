@@ -11,7 +11,7 @@ from django.db import connections
 
 from backend.accounts import access, consents
 from backend.accounts.models import Clinic, Device, Person
-from backend.reminders import addresses, channels, leases, letters, notices, outcomes
+from backend.reminders import addresses, channels, leases, letters, notices, outcomes, passing
 from backend.reminders.addresses import Dead
 from backend.reminders.channels.base import Channel, Fate, Outcome, Parcel, Send, Unreachable
 from backend.reminders.codes import Purpose, ReminderClass
@@ -72,7 +72,7 @@ def _through(
     waiting = {each.id: each for each in leased}
     handed, wait, away = 0, _AWAY_FOR, ""
     try:
-        with channel.open(now=shift.now, urgent=reminder_class == ReminderClass.SAFETY) as send:
+        with channels.opened(channel, now=shift.now, urgent=reminder_class == ReminderClass.SAFETY) as send:
             results: list[Result] = []
             while waiting and not shift.over:
                 chunk = [waiting.pop(id) for id in list(waiting)[: channel.at_once]]
@@ -85,11 +85,13 @@ def _through(
             _turn(results, [], token, shift)
         wait = timedelta()
     except Unreachable as error:
-        away = str(error)
+        away, wait = str(error), error.wait or wait
         log.warning("channel away", channel=channel.name, error=away, waiting=len(waiting))
     finally:
         if waiting:
             leases.release(ids=waiting, token=token, try_at=shift.now + wait, now=shift.now, error=away)
+    if away:
+        passing.pass_on(channel=channel.name, now=shift.now)
     return handed
 
 

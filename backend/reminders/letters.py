@@ -77,7 +77,7 @@ def compose(*, matter: Matter, person: Person, clinic: Clinic | None, now: datet
     words = {
         **_times(matter, person, now),
         "sender": sender,
-        "what": _what(purpose, detailed),
+        "what": what(purpose, detailed),
         "headline": _HEADLINES.get(purpose, ""),
         "purpose": purpose.value,
         "is_event": event_at is not None,
@@ -88,7 +88,7 @@ def compose(*, matter: Matter, person: Person, clinic: Clinic | None, now: datet
     }
     attachments: tuple[Attachment, ...] = ()
     if event_at is not None:
-        summary = f"{_what(purpose, detailed)} ({sender})"
+        summary = f"{what(purpose, detailed)} ({sender})"
         attachments = (
             calendars.file_of(id=matter.rule_id, changes=matter.changes, starts_at=event_at, summary=summary, now=now),
         )
@@ -106,10 +106,11 @@ def subject(*, purpose: Purpose, at: datetime, person: Person, clinic: Clinic | 
     local = walltime.wall(at, clock.zone(person.time_zone))
     day = f"{_DAYS[local.weekday()][:3]} {local.day} {_MONTHS[local.month - 1][:3]}"
     at_what_time = f"{day}, {local:%H:%M}" if purpose.facts.announces else f"{local:%H:%M}"
-    return f"{_what(purpose, detailed)}, {at_what_time} ({_sender(clinic)})"
+    return f"{what(purpose, detailed)}, {at_what_time} ({_sender(clinic)})"
 
 
-def _what(purpose: Purpose, detailed: bool) -> str:
+def what(purpose: Purpose, detailed: bool) -> str:
+    """What it is, in two or three words; without `detailed` nothing of what stands behind it."""
     if purpose.facts.reminder_class == ReminderClass.SAFETY:  # must not be taken for one of many reminders
         return "Alert, please sign in"
     if detailed and purpose in _DETAILED:

@@ -1,4 +1,4 @@
-"""A reminder in one line, for lock screens and text messages: what, when, from whom; nothing clinical."""
+"""A reminder in one line, for lock screens and text messages: what, when, from whom; as plain as a mail's subject."""
 
 from datetime import datetime
 
@@ -6,8 +6,8 @@ from backend.accounts.models import Clinic, Person
 from backend.common import clock
 from backend.reminders import walltime
 from backend.reminders.channels.base import Letter
-from backend.reminders.codes import Purpose, ReminderClass
-from backend.reminders.letters import Matter
+from backend.reminders.codes import Purpose
+from backend.reminders.letters import Matter, what
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -21,12 +21,8 @@ def compose(*, matter: Matter, person: Person, clinic: Clinic | None, now: datet
     local, here = walltime.wall(event or matter.due_at, zone), walltime.wall(now, zone)
     day = f"{_DAYS[local.weekday()]} {local.day} {_MONTHS[local.month - 1]}, "
     sender = clinic.short_name if clinic else "Afterglow"
+    detailed = person.detailed_messages_at is not None and person.detailed_messages_at <= now
     return Letter(
-        subject=_title(purpose), text=f"{day if event or local.date() != here.date() else ''}{local:%H:%M}, {sender}"
+        subject=what(purpose, detailed),
+        text=f"{day if event or local.date() != here.date() else ''}{local:%H:%M}, {sender}",
     )
-
-
-def _title(purpose: Purpose) -> str:
-    if purpose.facts.reminder_class == ReminderClass.SAFETY:  # must not be taken for one of many reminders
-        return "Alert, please sign in"
-    return "Appointment" if purpose.facts.announces else "A reminder"

@@ -12,7 +12,7 @@ from backend.reminders import answer_tokens, claiming, dispatch
 from backend.reminders.channels import webpush
 from backend.reminders.channels.push import Push
 from backend.reminders.models import Delivery, Reminder
-from tests.reminders.engine import DUE, appointment, check_in_rule, deliveries, door, later, ledger, statuses
+from tests.reminders.engine import DUE, NOON, appointment, check_in_rule, deliveries, door, later, ledger, statuses
 from tests.reminders.receivers import Reply, failure, unb64
 
 CLINICAL = ("ketamine", "mood", "depress", "psychiatr", "check-in", "therapy", "patient", "session")
@@ -93,6 +93,16 @@ def test_every_push_has_one_length_and_says_nothing_clinical(cast, push_service)
     for pushed in push_service.taken:
         said = str({**pushed.payload, "token": ""}).lower()
         assert not [word for word in (*CLINICAL, cast.patient.full_name.lower()) if word in said]
+
+
+def test_who_chose_it_reads_on_the_screen_what_it_is_about(cast, push_service):
+    device_of(cast.patient, push_service.subscribe().push)
+    with door(cast.patient):
+        cast.patient.detailed_messages_at = NOON
+        cast.patient.save(update_fields=["detailed_messages_at"])
+    claimed(cast.patient, "push")
+    dispatch.deliver(now=DUE)
+    assert push_service.taken[0].payload["title"] == "Daily check-in"
 
 
 def test_all_devices_are_told_and_one_is_enough(cast, push_service, firebase):

@@ -90,17 +90,22 @@ class Outcome:
     """The fate and, for staff and logs, the provider's word without any personal data.
 
     `wait`, of LATER: so long the provider asks to wait. `dead` is the part of the address that will never take anything
-    again, whatever the fate: one phone of three may be gone.
+    again, whatever the fate: one phone of three may be gone. `is_broken`: the provider says that it is itself at fault.
     """
 
     fate: Fate
     detail: str = ""
     wait: timedelta | None = None
     dead: Address | None = None
+    is_broken: bool = False
 
 
 class Unreachable(Exception):
-    """The provider cannot be reached at all; nothing was handed over."""
+    """The provider cannot be reached at all; nothing was handed over. `wait`: not before so long is it asked again."""
+
+    def __init__(self, detail: str, wait: timedelta | None = None) -> None:
+        super().__init__(detail)
+        self.wait = wait
 
 
 # Once something was handed over it answers, if need be UNKNOWN; it raises only while nothing was.

@@ -110,7 +110,7 @@ def _told(answer: requests.Response, address: Address, now: datetime) -> Outcome
     if status in {401, 403, 404} and code not in _DEAD:  # our account or address, not the person's number
         raise Unreachable(detail)
     if status == 429 or status >= 500:
-        return Outcome(Fate.LATER, detail, wait=retry_after(answer, now=now))
+        return Outcome(Fate.LATER, detail, wait=retry_after(answer, now=now), is_broken=status >= 500)
     return Outcome(Fate.REFUSED, detail)
 
 
