@@ -110,7 +110,7 @@ PLAN = openapi.named(
     ),
 )
 PHONE = openapi.named(
-    "Phone",
+    "OwnPhone",
     _object(
         number={"type": ["string", "null"], "description": "E.164; where text messages go"},
         confirmed_at=_AT_OR_NULL,
