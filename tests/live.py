@@ -153,7 +153,7 @@ def run_stack(database: str, folder: Path, **more: str) -> Iterator[Stack]:
         **more,
     )
     with contextlib.ExitStack() as running:
-        for part in ("mailbox", "web", "worker", "beat"):
+        for part in ("mailbox", "web", "worker", "urgent", "beat"):
             command = [sys.executable, "-m", "backend.config.parts", part]
             running.enter_context(process(*command, env=variables, log=folder / f"{part}.log"))
         wait_until(f"{base_url}/readyz", seconds=60, ready=lambda answer: answer.json()["status"] == "ok")

@@ -67,13 +67,22 @@ def stands(*, patient_id: uuid.UUID, clinic_id: uuid.UUID | None, purpose: Purpo
 def _standing(
     patient_id: uuid.UUID, clinic_id: uuid.UUID | None, purposes: Sequence[Purpose], now: datetime
 ) -> dict[tuple[uuid.UUID, str], bool]:
-    versions = [max((w.version for w in built_in(p) if w.binding_at <= now), default=1) for p in purposes]
+    versions = [_binding_version(purpose, now) for purpose in purposes]
     values = {
         "patient": patient_id, "clinic": clinic_id, "purposes": list(purposes), "versions": versions, "now": now,
     }  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(_STANDS, values)
         return {(clinic, purpose): holds for clinic, purpose, holds in cursor.fetchall()}
+
+
+def _binding_version(purpose: Purpose, now: datetime) -> int:
+    return max((words.version for words in built_in(purpose) if words.binding_at <= now), default=1)
+
+
+def binding_version(channel: str, *, now: datetime) -> int:
+    """The version of our own words about a channel to which an agreement must be by now; a clinic's own count first."""
+    return _binding_version(for_channel(channel), now)
 
 
 def require(actor: Actor, purpose: Purpose, *, now: datetime) -> None:
@@ -89,13 +98,18 @@ def require(actor: Actor, purpose: Purpose, *, now: datetime) -> None:
     )
 
 
-def channels_of(person: Person, *, clinic_id: uuid.UUID | None, now: datetime, purpose: str | None = None) -> list[str]:
-    """The person's channels through which messages may go; only patients are asked, staff are reached for work.
+def chosen_channels(person: Person, purpose: str | None) -> list[str]:
+    """The channels that the person wants for messages of a purpose, whatever was agreed to.
 
-    What the person chose for messages of this purpose replaces the general list; an empty choice is the inbox alone.
+    A choice for the purpose replaces the general list; an empty one is the inbox alone.
     """
     wanted: list[str] = person.reminder_choices.get(purpose, {}).get("channels", person.channels)
-    return agreed_to(person, wanted, clinic_id=clinic_id, now=now)
+    return wanted
+
+
+def channels_of(person: Person, *, clinic_id: uuid.UUID | None, now: datetime, purpose: str | None = None) -> list[str]:
+    """The person's channels through which messages may go; only patients are asked, staff are reached for work."""
+    return agreed_to(person, chosen_channels(person, purpose), clinic_id=clinic_id, now=now)
 
 
 def agreed_to(person: Person, wanted: Sequence[str], *, clinic_id: uuid.UUID | None, now: datetime) -> list[str]:

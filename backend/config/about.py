@@ -59,7 +59,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> HttpResponse:
     """200 when requests can be served; 503 only without the database, with migrations that were not applied, or closed.
 
-    Closed is a restored database on which the erasures were not replayed yet. Broker, worker, beat, backlog and
+    Closed is a restored database on which the erasures were not replayed yet. Broker, workers, beat, backlog and
     the age of the last backup are told in the body: `status` is `ok` when all of them are well, else `degraded`.
     """
     report: dict[str, Any] = {"status": "ok"}
@@ -70,7 +70,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
     report["broker"] = _told(_broker)
     report["backup"] = opening.last_backup(now=clock.now())
     report.update(watch.readiness(now=clock.now()))
-    if report["broker"] != "ok" or not all(report[part]["well"] for part in ("worker", "beat")):
+    if report["broker"] != "ok" or not all(report[part]["well"] for part in ("worker", "urgent", "beat")):
         report["status"] = "degraded"
     return HttpResponse(orjson.dumps(report, default=str), content_type="application/json")
 

@@ -47,7 +47,7 @@ def _start_the_sweep(**_: Any) -> None:
 
 
 @worker_ready.connect
-def _report_the_worker(**_: Any) -> None:
+def _report_the_worker(sender: Any, **_: Any) -> None:
     from backend.reminders import watch
 
-    watch.start_reporting("worker")
+    watch.start_reporting(sender.hostname.partition("@")[0])

@@ -1,4 +1,4 @@
-"""`make run`: servers, migrations, demo clinic, web, worker, beat and mailbox as one process tree, ready in seconds."""
+"""`make run`: servers, migrations, demo clinic and all parts of the program as one process tree, ready in seconds."""
 
 import errno
 import fcntl
@@ -19,7 +19,7 @@ from backend.config.home import CannotStart
 from backend.config.supervise import Part, Supervisor, say
 
 READY_SECONDS = 90.0
-STOP_ORDER = ["web", "beat", "worker", "mailbox"]
+STOP_ORDER = ["web", "beat", "worker", "urgent", "mailbox"]
 
 
 def run(local: Path, *, needs: list[str]) -> None:
@@ -96,7 +96,7 @@ def serve(supervisor: Supervisor, *, local: Path, port: int) -> None:
         raise home.disk_full(local)
     if first.code != 0:
         raise CannotStart("the database could not be set up; the lines above say why")
-    for name in ("web", "worker", "beat", *(["mailbox"] if has_mailbox() else [])):
+    for name in ("web", "worker", "urgent", "beat", *(["mailbox"] if has_mailbox() else [])):
         supervisor.start(name, partial(parts.run, name))
     reading, writing = os.pipe()
     people = supervisor.start("setup", lambda: setup.write_people(writing), once=True)
@@ -122,7 +122,7 @@ def finish(supervisor: Supervisor, part: Part) -> Part:
 
 
 def wait_until_ready(supervisor: Supervisor, *, port: int) -> None:
-    """Return when /readyz says that database, worker and beat are well."""
+    """Return when /readyz says that database, workers and beat are well."""
     until = time.monotonic() + READY_SECONDS
     said = "web does not answer"
     while not supervisor.asked_to_stop():

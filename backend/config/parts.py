@@ -1,4 +1,4 @@
-"""The parts of the program as it runs: web, worker, beat, the demo's mailbox, and the jobs `migrate` and `check`.
+"""The parts of the program as it runs: web, two kinds of worker, beat, the demo's mailbox, jobs (`migrate`, `check`).
 
 `python -m backend.config.parts web` runs one of them in the foreground; compose does so. `make run` forks them from
 one process that has loaded the program once.
@@ -12,10 +12,11 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from backend.accounts import masters
-from backend.config import logs, processes
+from backend.config import logs
+from backend.config import processes as forks
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
 FOR_FORKS = (
@@ -62,7 +63,7 @@ def load_for_forks() -> None:
 def web() -> None:
     """The HTTP server: granian, WEB_WORKERS processes of WEB_THREADS threads, on WEB_HOST and PORT."""
     load()  # before granian forks its workers, which then share the program's memory
-    processes.forks_end_with_this()
+    forks.forks_end_with_this()
     from granian import Granian
     from granian.constants import Interfaces
 
@@ -80,7 +81,17 @@ def web() -> None:
 
 
 def worker() -> None:
-    """The Celery worker. It asks no other worker anything at its start (no mingle, no gossip), so it is up at once."""
+    """The Celery worker, of WORKER_PROCESSES processes."""
+    _work("worker", processes=int(os.environ.get("WORKER_PROCESSES", "2")))
+
+
+def urgent() -> None:
+    """The worker that is reserved for what is about safety: one process that takes nothing else."""
+    _work("urgent", processes=1, queues=["safety"])
+
+
+def _work(part: str, *, processes: int, queues: Sequence[str] | None = None) -> None:
+    """A Celery worker. It asks no other worker anything at its start (no mingle, no gossip), so it is up at once."""
     from celery.exceptions import SecurityWarning
     from celery.signals import worker_ready
 
@@ -90,11 +101,13 @@ def worker() -> None:
     opening.wait_until_open()
 
     warnings.simplefilter("ignore", SecurityWarning)  # `make run` as root is told so by its own documentation
-    worker_ready.connect(lambda **_: first_heartbeat("worker"), weak=False)
-    processes.forks_end_with_this()
+    worker_ready.connect(lambda **_: first_heartbeat(part), weak=False)
+    forks.forks_end_with_this()
     celery = app.Worker(
         pool_cls="prefork",
-        concurrency=int(os.environ.get("WORKER_PROCESSES", "2")),
+        concurrency=processes,
+        hostname=f"{part}@%h",
+        queues=queues,
         loglevel="WARNING",
         quiet=True,
         without_mingle=True,
@@ -174,6 +187,7 @@ def check() -> None:
 PARTS: dict[str, Callable[[], None]] = {
     "web": web,
     "worker": worker,
+    "urgent": urgent,
     "beat": beat,
     "mailbox": mailbox,
     "migrate": migrate,

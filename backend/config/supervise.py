@@ -15,7 +15,7 @@ from types import FrameType
 from backend.config import processes
 from backend.config.home import CannotStart
 
-COLOURS = {"web": 36, "worker": 32, "beat": 35, "mailbox": 33, "setup": 34}
+COLOURS = {"web": 36, "worker": 32, "urgent": 31, "beat": 35, "mailbox": 33, "setup": 34}
 WIDTH = max(map(len, COLOURS))
 STEADY_SECONDS = 3.0
 MAX_QUICK_ENDS = 5

@@ -4,19 +4,15 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import groupby
 
 import structlog
-from django.db import connections
 
 from backend.accounts import access, consents
-from backend.accounts.models import Clinic, Device, Person
-from backend.reminders import addresses, channels, leases, letters, notices, outcomes, passing
+from backend.reminders import addresses, batches, channels, leases, letters, notices, outcomes, passing
 from backend.reminders.addresses import Dead
 from backend.reminders.channels.base import Channel, Fate, Outcome, Parcel, Send, Unreachable
 from backend.reminders.codes import Purpose, ReminderClass
 from backend.reminders.leases import Leased, Started
-from backend.reminders.models import BlockedAddress
 from backend.reminders.outcomes import Result
 
 log = structlog.get_logger(__name__)
@@ -25,13 +21,15 @@ AT_ONCE = 200
 _AWAY_FOR = timedelta(seconds=30)
 _BY_URGENCY = (ReminderClass.SAFETY, ReminderClass.CARE, ReminderClass.HABIT)
 _NO_WAIT: Mapping[ReminderClass, timedelta] = {}
+# What is in hand between two commits was looked at that long ago at most, as far as the provider's pace allows.
+_PACE_SECONDS = 0.2
 
 
 class _Shift:
-    """How long one call works: the given now, moved on by the time that has elapsed since; clinics are read once."""
+    """How long one call works: the given now, moved on by the time that has elapsed since, and each channel's pace."""
 
     def __init__(self, now: datetime, seconds: float) -> None:
-        self.clinics: dict[uuid.UUID, Clinic | None] = {}
+        self._pace: dict[str, int] = {}
         self._now, self._began, self._seconds = now, time.monotonic(), seconds
 
     @property
@@ -42,69 +40,133 @@ class _Shift:
     def over(self) -> bool:
         return time.monotonic() - self._began > self._seconds
 
+    def size(self, channel: Channel) -> int:
+        """How many to lease: many of a channel that starts each by itself; else as many as leave within the pace."""
+        return self._pace.get(channel.name, channel.at_once) if channel.honours_key else AT_ONCE
 
-def deliver(*, now: datetime, waited: Mapping[ReminderClass, timedelta] = _NO_WAIT, seconds: float = 30.0) -> int:
+    def learn(self, channel: Channel, *, sent: int, seconds: float) -> None:
+        """So many left in so many seconds."""
+        if sent and channel.honours_key:
+            fitting = int(sent * _PACE_SECONDS / max(seconds, 0.001))
+            self._pace[channel.name] = max(channel.at_once, min(AT_ONCE, fitting))
+
+
+def deliver(
+    *,
+    now: datetime,
+    waited: Mapping[ReminderClass, timedelta] = _NO_WAIT,
+    seconds: float = 30.0,
+    classes: Sequence[ReminderClass] = _BY_URGENCY,
+) -> int:
     """Sends what is pending until nothing is left or the time is over, safety first; the number handed over.
 
     With `waited` only what nobody has leased for so long: that is how the sweep stands in for workers.
     """
     shift, handed = _Shift(now, seconds), 0
     while not shift.over:
-        token = uuid.uuid4()
-        for reminder_class in _BY_URGENCY:
-            before = shift.now - waited.get(reminder_class, timedelta())
-            leased = leases.lease(
-                reminder_class=reminder_class, most=AT_ONCE, token=token, before=before, now=shift.now
-            )
-            if leased:
-                break
-        else:
-            return handed
-        for name, group in groupby(sorted(leased, key=lambda each: each.channel), key=lambda each: each.channel):
-            handed += _through(channels.OUTWARD[name], reminder_class, list(group), token, shift)
+        before = {each: shift.now - waited.get(each, timedelta()) for each in classes}
+        lanes = leases.lanes(before=before)
+        if not lanes:
+            break
+        for reminder_class, name in lanes:
+            if reminder_class != lanes[0][0] or shift.over:
+                break  # and look for urgent ones again
+            handed += _through(channels.OUTWARD[name], reminder_class, before[reminder_class], shift)
     return handed
 
 
-def _through(
-    channel: Channel, reminder_class: ReminderClass, leased: Sequence[Leased], token: uuid.UUID, shift: _Shift
-) -> int:
-    """Hands over through one channel; what it does not come to goes back, whatever happens."""
-    waiting = {each.id: each for each in leased}
-    handed, wait, away = 0, _AWAY_FOR, ""
+def _through(channel: Channel, reminder_class: ReminderClass, before: datetime, shift: _Shift) -> int:
+    """Leases and hands over through one channel; what it does not come to goes back, whatever happens."""
+    hand = _Hand(channel, shift)
+    hand.lease(reminder_class, before)
+    wait, away = _AWAY_FOR, ""
     try:
         with channels.opened(channel, now=shift.now, urgent=reminder_class == ReminderClass.SAFETY) as send:
-            results: list[Result] = []
-            while waiting and not shift.over:
-                chunk = [waiting.pop(id) for id in list(waiting)[: channel.at_once]]
-                started = _turn(results, chunk, token, shift)
-                results = []
-                by_id = {each.id: each for each in chunk}
-                for each in started:
-                    results.append((by_id[each.id], each, _hand_over(channel, send, each, token, shift)))
-                handed += len(results)
-            _turn(results, [], token, shift)
+            hand.give(send)
         wait = timedelta()
     except Unreachable as error:
         away, wait = str(error), error.wait or wait
-        log.warning("channel away", channel=channel.name, error=away, waiting=len(waiting))
+        log.warning("channel away", channel=channel.name, error=away, waiting=hand.left)
     finally:
-        if waiting:
-            leases.release(ids=waiting, token=token, try_at=shift.now + wait, now=shift.now, error=away)
+        hand.settle(try_at=shift.now + wait, error=away)
     if away:
         passing.pass_on(channel=channel.name, now=shift.now)
-    return handed
+    return hand.handed
 
 
-def _turn(results: Sequence[Result], chunk: Sequence[Leased], token: uuid.UUID, shift: _Shift) -> list[Started]:
-    """One commit: the outcomes of the last hand-over and the `sending` of the next."""
-    if not results and not chunk:
-        return []
-    with access.dispatching("deliver"), connections["dispatch"].cursor() as cursor:
-        outcomes.finish(cursor, results=results, token=token, now=shift.now)
-        started = leases.start(cursor, ids=[each.id for each in chunk], token=token, now=shift.now) if chunk else []
-    # After the commit, since it works in each person's own context: what of their addresses is dead.
-    addresses.let_go(_dead(results), now=shift.now)
-    return started
+class _Hand:
+    """What one lease has in hand: what is not begun, what is begun and not handed over, outcomes not written down."""
+
+    def __init__(self, channel: Channel, shift: _Shift) -> None:
+        self._channel, self._shift, self._token = channel, shift, uuid.uuid4()
+        self._leased: dict[uuid.UUID, Leased] = {}
+        self._waiting: list[uuid.UUID] = []
+        self._begun: list[Started] = []
+        self._results: list[Result] = []
+        self.handed = 0
+
+    @property
+    def left(self) -> int:
+        """How many are not handed over."""
+        return len(self._waiting) + len(self._begun)
+
+    def lease(self, reminder_class: ReminderClass, before: datetime) -> None:
+        """Takes deliveries; those whose provider honours a key are begun with it."""
+        channel, shift = self._channel, self._shift
+        leased, self._begun = leases.lease(
+            reminder_class=reminder_class,
+            channel=channel.name,
+            most=shift.size(channel),
+            token=self._token,
+            before=before,
+            now=shift.now,
+        )
+        self._leased = {each.id: each for each in leased}
+        self._waiting = [] if channel.honours_key else list(self._leased)
+
+    def give(self, send: Send) -> None:
+        """Hands over what is begun, and begins what waits, until nothing is left or the shift is over."""
+        began = time.monotonic()
+        self._give_begun(send)
+        self._shift.learn(self._channel, sent=self.handed, seconds=time.monotonic() - began)
+        while self._waiting and not self._shift.over:
+            at_once = self._channel.at_once
+            chunk, self._waiting = self._waiting[:at_once], self._waiting[at_once:]
+            self._begun = self._turn(chunk)
+            self._give_begun(send)
+
+    def settle(self, *, try_at: datetime, error: str) -> None:
+        """Writes the last outcomes down and gives the rest back, to be tried from `try_at` on."""
+        try:
+            self._turn([])
+        finally:
+            begun = [each.id for each in self._begun]
+            for ids, held in ((self._waiting, "leased"), (begun, "sending")):
+                if ids:
+                    leases.release(
+                        ids=ids, token=self._token, try_at=try_at, now=self._shift.now, error=error, held=[held]
+                    )
+
+    def _give_begun(self, send: Send) -> None:
+        while self._begun:
+            started = self._begun[-1]
+            leased = self._leased[started.id]
+            outcome = _hand_over(self._channel, send, leased, started, self._shift)
+            self._begun.pop()
+            self._results.append((leased, started, outcome))
+            self.handed += 1
+
+    def _turn(self, chunk: Sequence[uuid.UUID]) -> list[Started]:
+        """One commit: the outcomes of the last hand-over and the `sending` of the next."""
+        if not self._results and not chunk:
+            return []
+        with access.dispatching("deliver"), batches.cursor() as cursor:
+            outcomes.finish(cursor, results=self._results, token=self._token, now=self._shift.now)
+            started = leases.start(cursor, ids=chunk, token=self._token, now=self._shift.now) if chunk else []
+        # After the commit, since it works in each person's own context: what of their addresses is dead.
+        addresses.let_go(_dead(self._results), now=self._shift.now)
+        self._results = []
+        return started
 
 
 def _dead(results: Sequence[Result]) -> Iterator[Dead]:
@@ -114,9 +176,9 @@ def _dead(results: Sequence[Result]) -> Iterator[Dead]:
             yield Dead(matter.person_id, matter.clinic_id, leased.channel, outcome.dead, outcome.detail)
 
 
-def _hand_over(channel: Channel, send: Send, started: Started, token: uuid.UUID, shift: _Shift) -> Outcome:
+def _hand_over(channel: Channel, send: Send, leased: Leased, started: Started, shift: _Shift) -> Outcome:
     try:
-        parcel = _pack(channel, started, shift)
+        parcel = _pack(channel, leased, started, shift)
     except Exception as error:  # one letter that cannot be written must not stop the others
         log.exception("letter cannot be written", delivery=str(started.id))
         return Outcome(Fate.LATER, type(error).__name__)
@@ -124,44 +186,29 @@ def _hand_over(channel: Channel, send: Send, started: Started, token: uuid.UUID,
         return Outcome(Fate.REFUSED, "no address or no consent")
     try:
         return send(parcel)
-    except Unreachable as error:
-        leases.release(
-            ids=[started.id],
-            token=token,
-            try_at=shift.now + _AWAY_FOR,
-            now=shift.now,
-            error=str(error),
-            held=["sending"],
-        )
+    except Unreachable:  # nothing was handed over, of this one neither
         raise
     except Exception as error:  # a channel answers UNKNOWN once it handed over, so nothing was; the others go on
         log.exception("channel failed", channel=channel.name, delivery=str(started.id))
         return Outcome(Fate.LATER, type(error).__name__)
 
 
-def _pack(channel: Channel, started: Started, shift: _Shift) -> Parcel | None:
-    """Reads the content in the person's own context; the dispatcher sees none of it."""
-    matter = started.matter
-    with access.acting_as(matter.person_id, matter.clinic_id, "deliver a reminder"):
-        person = Person.objects.get(id=matter.person_id)
-        # Asked again at the hand-over: what was planned before a withdrawal, or before new words bind, stays here.
-        wanted = channel.name in consents.channels_of(
-            person, clinic_id=matter.clinic_id, purpose=matter.purpose, now=shift.now
-        )
-        if matter.clinic_id and matter.clinic_id not in shift.clinics:
-            shift.clinics[matter.clinic_id] = Clinic.objects.filter(id=matter.clinic_id).first()
-        devices = list(Device.objects.filter(person=person, push__isnull=False))
-        blocked = set(BlockedAddress.objects.filter(person=person).values_list("fingerprint", flat=True))
-    address = channel.address_of(person, devices, blocked) if person.is_active and wanted else None
+def _pack(channel: Channel, leased: Leased, started: Started, shift: _Shift) -> Parcel | None:
+    """The parcel, or None where the person is not reached so any more."""
+    matter, content = started.matter, leased.content
+    # Asked again: what was planned before a withdrawal, another choice, or before new words bind, stays here.
+    if content is None or not content.agreed or not content.person.is_active or channel.name not in started.channels:
+        return None
+    if channel.name not in consents.chosen_channels(content.person, matter.purpose):
+        return None
+    address = channel.address_of(content.person, content.devices, content.blocked)
     if address is None:
         return None
-    clinic = shift.clinics[matter.clinic_id] if matter.clinic_id else None
     words = notices if channel.is_brief else letters
-    letter = words.compose(matter=matter, person=person, clinic=clinic, now=shift.now)
     return Parcel(
         key=started.id,
         address=address,
-        letter=letter,
+        compose=lambda: words.compose(matter=matter, person=content.person, clinic=content.clinic, now=shift.now),
         person_id=matter.person_id,
         reminder_id=matter.reminder_id,
         reminder_class=Purpose(matter.purpose).facts.reminder_class,

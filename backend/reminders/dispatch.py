@@ -1,5 +1,9 @@
-"""The engine: `tick` in a worker each second, `sweep` in beat's own thread, `deliver` when the doorbell rings."""
+"""The engine: `tick` in a worker each second, `sweep` in beat's own thread, `deliver` when the doorbell rings.
 
+What is about safety has a tick, a queue and a worker of its own (`tick_safety`).
+"""
+
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -17,7 +21,10 @@ PATIENCE = {
     ReminderClass.CARE: timedelta(seconds=30),
     ReminderClass.HABIT: timedelta(seconds=30),
 }
+URGENT = (ReminderClass.SAFETY,)
 _SWEEP_SECONDS = 10.0
+# A worker then takes its next message, so that claims are not kept waiting by a long backlog.
+_SHIFT_SECONDS = 5.0
 _NUMBERED_AT_ONCE = 5_000
 
 _CLOSE_SNOOZED = """
@@ -27,15 +34,25 @@ WHERE id IN (SELECT id FROM reminders_reminder
              LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED)
 """
 
-_PENDING = "SELECT EXISTS (SELECT FROM reminders_delivery WHERE status = 'pending' AND try_at <= %s)"
+_PENDING = """
+SELECT count(*) FROM (SELECT FROM reminders_delivery WHERE status = 'pending' AND try_at <= %s LIMIT %s) AS waiting
+"""
 
 
 def tick(*, now: datetime) -> int:
     """Claims what is due, takes back what was left lying, and rings for workers; the number of rows claimed."""
     claimed = _keep_the_ledger(now)
-    if _pending(now):
-        doorbell.ring()
+    _ring(now)
     return claimed
+
+
+def tick_safety(*, now: datetime) -> int:
+    """Claims and sends what is about safety and nothing else, in a worker that does only this; the number handed over.
+
+    Whatever the others have to do, it waits for none of them.
+    """
+    claiming.claim(now=now, classes=URGENT)
+    return deliver(now=now, classes=URGENT)
 
 
 def sweep(*, now: datetime) -> int:
@@ -48,13 +65,23 @@ def sweep(*, now: datetime) -> int:
     return handed
 
 
-def deliver(*, now: datetime) -> int:
+def deliver(*, now: datetime, classes: Sequence[ReminderClass] = claiming.BY_URGENCY) -> int:
     """Sends all that is pending and rings again if the time did not suffice; the number handed over."""
-    handed = delivering.deliver(now=now)
+    handed = delivering.deliver(now=now, classes=classes, seconds=_SHIFT_SECONDS)
     if handed:
         number()
         figures.flush()
+    _ring(now)
     return handed
+
+
+def _ring(now: datetime) -> None:
+    """Wakes as many workers as there is work for."""
+    with access.dispatching("look"), connections["dispatch"].cursor() as cursor:
+        cursor.execute(_PENDING, [now, delivering.AT_ONCE + 1])
+        pending = int(cursor.fetchone()[0])
+    for _ in range(-(-pending // delivering.AT_ONCE)):
+        doorbell.ring()
 
 
 def number() -> int:
@@ -86,9 +113,3 @@ def _go_on(now: datetime) -> None:
         chains.go_on(now=now)
     except Exception:
         log.exception("chains could not go on")
-
-
-def _pending(now: datetime) -> bool:
-    with access.dispatching("look"), connections["dispatch"].cursor() as cursor:
-        cursor.execute(_PENDING, [now])
-        return bool(cursor.fetchone()[0])

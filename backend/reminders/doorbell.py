@@ -2,6 +2,7 @@
 
 import threading
 import time
+from functools import partial
 
 import structlog
 from celery import current_app
@@ -16,18 +17,22 @@ _silent_until = 0.0
 _lock = threading.Lock()
 
 
-def ring_after_commit(using: str) -> None:
+def ring_after_commit(using: str, *, urgent: bool = False) -> None:
     """Rings once the present transaction of this connection has committed."""
-    transaction.on_commit(ring, using=using, robust=True)
+    transaction.on_commit(partial(ring, urgent=urgent), using=using, robust=True)
 
 
-def ring() -> bool:
-    """Wakes a worker to deliver. False when the broker is away; beat's sweep delivers then."""
+def ring(*, urgent: bool = False) -> bool:
+    """Wakes a worker, with `urgent` the one that is kept for what is about safety.
+
+    False when the broker is away; beat's sweep delivers then.
+    """
     global _silent_until
     if time.monotonic() < _silent_until:
         return False
     try:
-        current_app.send_task("reminders.deliver", expires=_EXPIRES_SECONDS, retry=False, ignore_result=True)
+        task = "reminders.tick_safety" if urgent else "reminders.deliver"
+        current_app.send_task(task, expires=_EXPIRES_SECONDS, retry=False, ignore_result=True)
     except Exception as error:  # each broker's client raises classes of its own
         with _lock:
             _silent_until = time.monotonic() + _REST_SECONDS

@@ -4,7 +4,7 @@ Every change names the lease's token. Whoever lost the lease, by a pause or a cr
 """
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,35 +12,45 @@ from typing import Any
 from django.db import connections
 
 from backend.accounts import access
-from backend.reminders import channels, figures
+from backend.reminders import batches, channels, contents, figures
 from backend.reminders.codes import ReminderClass
+from backend.reminders.contents import Content
 from backend.reminders.letters import Matter
 
 LEASE = timedelta(seconds=120)
 
+# Each class and channel is a lane of its own: a mail server that is slow holds up no notification.
+_LANES = """
+SELECT lane.class, lane.channel FROM unnest(%(classes)s::text[], %(channels)s::text[], %(befores)s::timestamptz[])
+  WITH ORDINALITY AS lane(class, channel, before, place)
+WHERE EXISTS (SELECT FROM reminders_delivery d WHERE d.status = 'pending' AND d.reminder_class = lane.class
+              AND d.channel = lane.channel AND d.try_at <= lane.before)
+ORDER BY lane.place
+"""
+
 _LEASE = """
 WITH picked AS (
   SELECT id FROM reminders_delivery
-  WHERE status = 'pending' AND reminder_class = %(class)s AND try_at <= %(before)s
+  WHERE status = 'pending' AND reminder_class = %(class)s AND channel = %(channel)s AND try_at <= %(before)s
   ORDER BY try_at LIMIT %(most)s FOR UPDATE SKIP LOCKED)
 UPDATE reminders_delivery d
-SET status = 'leased', lease_token = %(token)s, lease_ends_at = %(until)s, changed_at = %(now)s
+SET status = %(status)s, lease_token = %(token)s, lease_ends_at = %(until)s, changed_at = %(now)s
 FROM picked WHERE d.id = picked.id
 RETURNING d.id, d.reminder_id, d.channel, d.attempt
 """
 
-# The reminders are locked before their deliveries are touched: the rooms above settle them in the order counter, rule,
-# reminder and never touch a delivery, so the two cannot wait for each other.
+# Under lock, so that what is settled in this moment is either seen here or comes after the hand-over. The rooms above
+# lock counter, rule, reminder and never a delivery, so the two cannot wait for each other.
 _LOOK = """
 SELECT d.id,
        CASE WHEN r.about_type = 'escalation'  -- a chain that somebody else has answered is over for all
          AND EXISTS (SELECT FROM reminders_escalation e WHERE e.id = r.about_id AND e.next_at IS NULL) THEN 'done'
        ELSE r.status END,
        r.expires_at <= %(now)s, r.id, r.person_id, r.clinic_id, r.purpose, r.due_at, r.expires_at,
-       rule.anchor_at, rule.id, rule.version, ARRAY(SELECT jsonb_array_elements_text(rule.channels))
+       rule.anchor_at, rule.id, rule.version, rule.channels::text
 FROM reminders_delivery d JOIN reminders_reminder r ON r.id = d.reminder_id
   JOIN reminders_rule rule ON rule.id = r.rule_id
-WHERE d.id = ANY(%(ids)s) AND d.status = 'leased' AND d.lease_token = %(token)s
+WHERE d.id = ANY(%(ids)s) AND d.status = ANY(%(held)s) AND d.lease_token = %(token)s
 ORDER BY r.id FOR NO KEY UPDATE OF r
 """
 
@@ -83,41 +93,69 @@ UPDATE reminders_reminder r SET status = 'sent', reason = 'unconfirmed', sent_at
 FROM parked WHERE r.id = parked.reminder_id AND r.status = 'due' RETURNING parked.channel
 """
 
+# A nudge, and the other channels of what is about safety, leave for a reminder that was sent already.
+_TO_BE_SENT = frozenset({"due", "sent"})
+
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """A delivery in hand."""
+    """A delivery in hand, with what its letter is made of when the look found it still to be sent."""
 
     id: uuid.UUID
     reminder_id: uuid.UUID
     channel: str
     attempt: int
+    content: Content | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A delivery whose `sending` is about to be committed, with what its letter is made of."""
+    """A delivery whose `sending` is about to be committed: its matter, and the channels that its person wants now."""
 
     id: uuid.UUID
     matter: Matter
     channels: tuple[str, ...]
 
 
+def lanes(*, before: Mapping[ReminderClass, datetime]) -> list[tuple[ReminderClass, str]]:
+    """The class and channel of everything that was to leave before the instants given, the most urgent class first."""
+    asked = [(each, name, at) for each, at in before.items() for name in channels.OUTWARD]
+    values = {
+        "classes": [each.value for each, _, _ in asked],
+        "channels": [name for _, name, _ in asked],
+        "befores": [at for _, _, at in asked],
+    }
+    with access.dispatching("lease"), batches.cursor() as cursor:
+        return [(ReminderClass(each), name) for each, name in batches.rows(cursor, _LANES, values)]
+
+
 def lease(
-    *, reminder_class: ReminderClass, most: int, token: uuid.UUID, before: datetime, now: datetime
-) -> list[Leased]:
-    """Takes up to `most` pending deliveries that were to leave before an instant; nobody else gets them meanwhile."""
+    *, reminder_class: ReminderClass, channel: str, most: int, token: uuid.UUID, before: datetime, now: datetime
+) -> tuple[list[Leased], list[Started]]:
+    """Takes up to `most` pending deliveries that were to leave before an instant; nobody else gets them meanwhile.
+
+    Where the provider honours their key they are `sending` at once, and looked at as `start` does; otherwise each is
+    started by itself, and none is yet.
+    """
+    keyed = channels.OUTWARD[channel].honours_key
     values: dict[str, Any] = {
-        "class": reminder_class,
+        "class": reminder_class.value,
+        "channel": channel,
         "before": before,
         "most": most,
         "token": token,
+        "status": "sending" if keyed else "leased",
         "until": now + LEASE,
         "now": now,
     }
-    with access.dispatching("lease"), connections["dispatch"].cursor() as cursor:
-        cursor.execute(_LEASE, values)
-        return [Leased(*row) for row in cursor.fetchall()]
+    with access.dispatching("lease"), batches.cursor() as cursor:
+        leased = [Leased(*row) for row in batches.rows(cursor, _LEASE, values)]
+        if not leased:
+            return [], []
+        ids = [each.id for each in leased]
+        started = _look(cursor, ids, token=token, now=now, held="sending") if keyed else []
+        found = contents.read(cursor, ids=ids, token=token, now=now)
+    return [Leased(e.id, e.reminder_id, e.channel, e.attempt, found.get(e.id)) for e in leased], started
 
 
 def start(cursor: Any, *, ids: Sequence[uuid.UUID], token: uuid.UUID, now: datetime) -> list[Started]:
@@ -125,20 +163,28 @@ def start(cursor: Any, *, ids: Sequence[uuid.UUID], token: uuid.UUID, now: datet
 
     What was settled, answered or withdrawn since is given up; what lies past its window expires.
     """
-    values = {"ids": list(ids), "token": token, "now": now, "until": now + LEASE}
-    cursor.execute(_LOOK, values)
-    rows = cursor.fetchall()
-    late = [id for id, status, past, *_ in rows if status == "due" and past]
-    needless = [id for id, status, *_ in rows if status != "due"]
+    found = _look(cursor, ids, token=token, now=now, held="leased")
+    values = {"ids": [each.id for each in found], "token": token, "now": now, "until": now + LEASE}
+    started = {id for (id,) in batches.rows(cursor, _START, values)} if found else set()
+    return [each for each in found if each.id in started]
+
+
+def _look(cursor: Any, ids: Sequence[uuid.UUID], *, token: uuid.UUID, now: datetime, held: str) -> list[Started]:
+    values: dict[str, Any] = {"ids": list(ids), "token": token, "now": now, "held": [held]}
+    rows = batches.rows(cursor, _LOOK, values)
+    late = {id for id, status, past, *_ in rows if status == "due" and past}
+    needless = {id for id, status, *_ in rows if status not in _TO_BE_SENT}
     if late:
-        cursor.execute(_EXPIRE, {**values, "ids": late})
+        cursor.execute(_EXPIRE, {"now": now, "ids": list(late)})
         figures.add("expired", "window_closed", cursor.rowcount)
-        cursor.execute(_WITHDRAW, {**values, "ids": late, "error": "window closed"})
+        cursor.execute(_WITHDRAW, {"token": token, "now": now, "ids": list(late), "error": "window closed"})
     if needless:
-        cursor.execute(_WITHDRAW, {**values, "ids": needless, "error": "no longer due"})
-    cursor.execute(_START, {**values, "ids": [row[0] for row in rows if row[0] not in {*late, *needless}]})
-    started = {row[0] for row in cursor.fetchall()}
-    return [Started(row[0], Matter(*row[3:12]), tuple(row[12])) for row in rows if row[0] in started]
+        cursor.execute(_WITHDRAW, {"token": token, "now": now, "ids": list(needless), "error": "no longer due"})
+    return [
+        Started(row[0], Matter(*row[3:12]), tuple(channels.read(row[12])))
+        for row in rows
+        if row[0] not in late and row[0] not in needless
+    ]
 
 
 def release(

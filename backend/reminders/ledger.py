@@ -22,11 +22,16 @@ _PLANNED_FIELDS = (
 
 
 def lock_rules(rule_ids: Iterable[uuid.UUID]) -> list[Rule]:
-    """The rules, locked in the order of their ids: whoever writes reminders of a rule holds its row first.
+    """The rules and their reminders that may still be claimed, locked in the order of their ids.
 
-    The dispatcher takes the same lock when it claims and skips what is held, so a plan and a claim never interleave.
+    Whoever plans holds both before reading or changing anything. The dispatcher takes the reminders when it claims,
+    passes over what is held and reads the rule only then, so a plan and a claim never interleave.
     """
-    return list(Rule.objects.filter(id__in=set(rule_ids)).order_by("id").select_for_update(no_key=True))
+    ids = set(rule_ids)
+    rules = list(Rule.objects.filter(id__in=ids).order_by("id").select_for_update(no_key=True))
+    claimable = Reminder.objects.filter(rule__in=ids, status__in=[Status.PLANNED, Status.SNOOZED]).order_by("id")
+    list(claimable.select_for_update(no_key=True).values_list("id"))
+    return rules
 
 
 def write_plan(rule: Rule, slots: Sequence[Slot], *, now: datetime, reason: str, in_hand: bool = False) -> int:

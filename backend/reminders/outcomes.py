@@ -2,12 +2,13 @@
 
 import random
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from backend.reminders import channels, figures
+from backend.reminders import batches, channels, figures
 from backend.reminders.channels.base import Fate, Outcome
+from backend.reminders.codes import Purpose, ReminderClass
 from backend.reminders.leases import Leased, Started
 
 # Temporary refusals: about 30 s, 1, 2 and 4 minutes apart, as long as the reminder makes sense.
@@ -23,20 +24,31 @@ WHERE d.reminder_id = %s AND d.channel = %s AND d.attempt < %s AND NOT EXISTS (
     AND n.attempt = d.attempt + 1 AND n.created_at = d.changed_at)
 """
 
+_WORDS = {Fate.SENT: "sent", Fate.UNKNOWN: "unknown", Fate.LATER: "failed", Fate.REFUSED: "failed"}
+
 Result = tuple[Leased, Started, Outcome]
 
 # `unknown` too: a worker that was only slow may still say what became of it.
-_DELIVERY = """
-UPDATE reminders_delivery SET status = %(status)s, error = %(error)s, lease_token = NULL, lease_ends_at = NULL,
+_DELIVERIES = """
+UPDATE reminders_delivery d SET status = v.status, error = v.error, lease_token = NULL, lease_ends_at = NULL,
   changed_at = %(now)s
-WHERE id = ANY(%(ids)s) AND lease_token = %(token)s AND status IN ('sending', 'unknown')
+FROM unnest(%(ids)s::uuid[], %(statuses)s::text[], %(errors)s::text[]) AS v(id, status, error)
+WHERE d.id = v.id AND d.lease_token = %(token)s AND d.status IN ('sending', 'unknown')
+RETURNING d.id
+"""
+
+# In the order of their ids, as everyone locks several reminders.
+_TO_MARK = """
+SELECT id, person_id FROM reminders_reminder
+WHERE id = ANY(%(reminders)s) AND (status = 'due' OR (status = 'sent' AND reason = 'unconfirmed'))
+ORDER BY id FOR NO KEY UPDATE
 """
 
 _SENT = """
-UPDATE reminders_reminder SET status = 'sent', reason = %(reason)s, sent_at = coalesce(sent_at, %(now)s),
-  change_number = NULL, updated_at = %(now)s
-WHERE id = ANY(%(reminders)s) AND (status = 'due' OR (status = 'sent' AND reason = 'unconfirmed'))
-RETURNING reminder_class, send_at, sent_at
+UPDATE reminders_reminder r SET status = 'sent', reason = %(reason)s, sent_at = coalesce(r.sent_at, %(now)s),
+  change_number = v.number, version = r.version + CASE WHEN v.number IS NULL THEN 0 ELSE 1 END, updated_at = %(now)s
+FROM unnest(%(reminders)s::uuid[], %(numbers)s::bigint[]) AS v(id, number) WHERE r.id = v.id
+RETURNING r.reminder_class, r.send_at, r.sent_at
 """
 
 # One that was sent before, and now again, was told all the same; one in doubt stays so.
@@ -46,7 +58,9 @@ UPDATE reminders_reminder SET change_number = NULL, updated_at = %(now)s,
   reason = CASE WHEN sent_at IS NULL THEN 'undeliverable'
     WHEN EXISTS (SELECT FROM reminders_delivery d WHERE d.reminder_id = reminders_reminder.id AND d.status = 'unknown')
     THEN 'unconfirmed' ELSE '' END
-WHERE id = ANY(%(reminders)s) AND status = 'due'
+WHERE id = ANY(%(reminders)s) AND status = 'due' AND NOT EXISTS (
+  SELECT FROM reminders_delivery d
+  WHERE d.reminder_id = reminders_reminder.id AND d.status IN ('pending', 'leased', 'sending'))
 """
 
 _AGAIN = """
@@ -54,25 +68,34 @@ INSERT INTO reminders_delivery
   (id, reminder_id, person_id, clinic_id, reminder_class, channel, attempt, status, try_at, error,
    created_at, changed_at)
 SELECT gen_random_uuid(), r.id, r.person_id, r.clinic_id, r.reminder_class, v.channel,
-       CASE WHEN v.attempt > 0 THEN v.attempt ELSE 1 + coalesce((
-         SELECT max(d.attempt) FROM reminders_delivery d WHERE d.reminder_id = r.id AND d.channel = v.channel), 0) END,
+       1 + coalesce((SELECT max(d.attempt) FROM reminders_delivery d
+                     WHERE d.reminder_id = r.id AND d.channel = v.channel), 0),
        'pending', v.try_at, '', %(now)s, %(now)s
-FROM unnest(%(reminders)s::uuid[], %(channels)s::text[], %(attempts)s::int[], %(tries)s::timestamptz[])
-  AS v(reminder_id, channel, attempt, try_at)
-JOIN reminders_reminder r ON r.id = v.reminder_id AND r.status = 'due'
-WHERE v.attempt > 0 OR NOT EXISTS (
-  SELECT FROM reminders_delivery d WHERE d.reminder_id = r.id AND d.channel = v.channel
-    AND d.status IN ('pending', 'leased', 'sending'))
+FROM unnest(%(reminders)s::uuid[], %(channels)s::text[], %(tries)s::timestamptz[]) AS v(reminder_id, channel, try_at)
+JOIN reminders_reminder r ON r.id = v.reminder_id
+  AND (r.status = 'due' OR (r.status = 'sent' AND r.reminder_class = 'safety'))
+WHERE NOT EXISTS (SELECT FROM reminders_delivery d WHERE d.reminder_id = r.id AND d.channel = v.channel
+                  AND d.status IN ('pending', 'leased', 'sending'))
 ON CONFLICT (reminder_id, channel, attempt) DO NOTHING
 """
 
 
 def finish(cursor: Any, *, results: Sequence[Result], token: uuid.UUID, now: datetime) -> None:
     """Writes the outcomes of one hand-over, inside the caller's transaction."""
-    again: list[tuple[uuid.UUID, str, int, datetime]] = []
+    if not results:
+        return
+    written = {
+        "now": now,
+        "token": token,
+        "ids": [leased.id for leased, _, _ in results],
+        "statuses": [_WORDS[outcome.fate] for _, _, outcome in results],
+        "errors": [outcome.detail[:200] for _, _, outcome in results],
+    }
+    ours = {id for (id,) in batches.rows(cursor, _DELIVERIES, written)}
+    again: list[tuple[uuid.UUID, str, datetime]] = []
     hopeless: list[uuid.UUID] = []
     for leased, started, outcome in results:
-        if outcome.fate in {Fate.LATER, Fate.REFUSED}:
+        if outcome.fate in {Fate.LATER, Fate.REFUSED} and leased.id in ours:
             following = _following(leased, started, outcome, _tries(cursor, leased), now)
             if following:
                 again.append(following)
@@ -81,26 +104,27 @@ def finish(cursor: Any, *, results: Sequence[Result], token: uuid.UUID, now: dat
                 hopeless.append(leased.reminder_id)
                 figures.add("failed", leased.channel)
     figures.handed((leased.channel, outcome.fate.value) for leased, _, outcome in results)
-    for (status, error), ids in _grouped(results).items():
-        cursor.execute(_DELIVERY, {"status": status, "error": error, "ids": ids, "token": token, "now": now})
     for fate, reason in ((Fate.SENT, ""), (Fate.UNKNOWN, "unconfirmed")):
         if handed := [leased.reminder_id for leased, _, outcome in results if outcome.fate is fate]:
-            cursor.execute(_SENT, {"reminders": handed, "reason": reason, "now": now})
-            figures.left(cursor.fetchall(), now=now)
+            _mark(cursor, handed, reason=reason, now=now)
     if again:
-        reminders, names, attempts, tries = (list(column) for column in zip(*again, strict=True))
-        values = {"reminders": reminders, "channels": names, "attempts": attempts, "tries": tries, "now": now}
+        reminders, names, tries = (list(column) for column in zip(*again, strict=True))
+        values = {"reminders": reminders, "channels": names, "tries": tries, "now": now}
         cursor.execute(_AGAIN, values)
     if hopeless:
         cursor.execute(_FAILED, {"reminders": hopeless, "now": now})
 
 
-def _grouped(results: Iterable[Result]) -> dict[tuple[str, str], list[uuid.UUID]]:
-    found: dict[tuple[str, str], list[uuid.UUID]] = {}
-    words = {Fate.SENT: "sent", Fate.UNKNOWN: "unknown", Fate.LATER: "failed", Fate.REFUSED: "failed"}
-    for leased, _, outcome in results:
-        found.setdefault((words[outcome.fate], outcome.detail[:200]), []).append(leased.id)
-    return found
+def _mark(cursor: Any, reminders: Sequence[uuid.UUID], *, reason: str, now: datetime) -> None:
+    """They were sent; each change gets its number in the same statement, where the person is not just writing."""
+    found = batches.rows(cursor, _TO_MARK, {"reminders": list(reminders)})
+    if not found:
+        return
+    people, numbers = [person for _, person in found], batches.Numbers()
+    places = [numbers.place(person) for person in people]
+    numbers.take(cursor)
+    values = {"now": now, "reason": reason, "reminders": [id for id, _ in found], "numbers": numbers.of(people, places)}
+    figures.left(batches.rows(cursor, _SENT, values), now=now)
 
 
 def _tries(cursor: Any, leased: Leased) -> int:
@@ -111,13 +135,17 @@ def _tries(cursor: Any, leased: Leased) -> int:
 
 def _following(
     leased: Leased, started: Started, outcome: Outcome, tries: int, now: datetime
-) -> tuple[uuid.UUID, str, int, datetime] | None:
-    """The next attempt: the same channel after a pause, else the next one at once (0: its own next), else none."""
+) -> tuple[uuid.UUID, str, datetime] | None:
+    """The next attempt: the same channel after a pause, else the next channel at once, else none.
+
+    About safety all channels were tried at once, so none follows.
+    """
     if outcome.fate is Fate.LATER and tries < ATTEMPTS:
         pause = _FIRST_PAUSE * 2 ** (tries - 1)
         pause *= random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries, guards nothing
         try_at = now + max(pause, outcome.wait or pause)
         if try_at < started.matter.expires_at:
-            return leased.reminder_id, leased.channel, leased.attempt + 1, try_at
-    following = channels.after(leased.channel, started.channels)
-    return (leased.reminder_id, following, 0, now) if following else None
+            return leased.reminder_id, leased.channel, try_at
+    urgent = Purpose(started.matter.purpose).facts.reminder_class == ReminderClass.SAFETY
+    following = None if urgent else channels.after(leased.channel, started.channels)
+    return (leased.reminder_id, following, now) if following else None

@@ -1,6 +1,7 @@
 """What will be sent in the next days: a dry run of the plan with the engine's own code. Writes nothing."""
 
 import heapq
+import json
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +19,9 @@ from backend.reminders.verdicts import Day, Tally, Verdict
 DAYS = 14
 MOST_DAYS = 28
 _COMING = (Status.PLANNED, Status.DUE, Status.SNOOZED)
-_ROW_OF_RULE = [name for name in DueRow._fields if name not in {"id", "rule_id", "status", "due_at", "expires_at"}]
+# What the claim reads of the reminder itself; the rest is its rule's.
+_OF_ROW = ("id", "status", "due_at", "send_at", "expires_at", "unanswered_since_at", "reminder_class")
+_OF_RULE = [name for name in DueRow._fields if name not in {*_OF_ROW, "channels_text"}]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +146,8 @@ def _coming(row: Reminder, span: Span) -> _Coming:
 
 def _row(rule: Rule, row: Reminder) -> DueRow:
     """The reminder as the claim reads it."""
-    of_row = {"send_at", "unanswered_since_at", "reminder_class"}
-    rest = {name: getattr(row if name in of_row else rule, name) for name in _ROW_OF_RULE}
-    return DueRow(
-        id=row.id, rule_id=rule.id, status=row.status, due_at=row.due_at, expires_at=row.expires_at, **rest
-    )  # fmt: skip
+    of_row = {name: getattr(row, name) for name in _OF_ROW}
+    return DueRow(channels_text=json.dumps(rule.channels), **of_row, **{name: getattr(rule, name) for name in _OF_RULE})
 
 
 def _told(patient: Person, span: Span) -> list[datetime]:

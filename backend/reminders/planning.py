@@ -101,7 +101,7 @@ def set_rule(
     zone_name = time_zone or person.time_zone
     clock.zone(zone_name)
     counters.lock(patient_id=person.id)
-    known = Rule.objects.select_for_update(no_key=True).filter(id=id).first() if id else None
+    known = next(iter(ledger.lock_rules([id])), None) if id else None
     if known is not None and (known.person_id != person.id or known.rrule is None):
         raise TakenRuleId(str(id))
     wanted = {
@@ -161,11 +161,10 @@ def set_anchor(
     """
     about = About(*about)
     counters.lock(patient_id=person.id)
-    known = (
-        Rule.objects.select_for_update(no_key=True)
-        .filter(about_type=about.type, about_id=about.id, person=person, purpose=purpose, anchor_at__isnull=False)
-        .first()
+    same = Rule.objects.filter(
+        about_type=about.type, about_id=about.id, person=person, purpose=purpose, anchor_at__isnull=False
     )
+    known = next(iter(ledger.lock_rules(same.values_list("id", flat=True))), None)
     rule = known or Rule(
         person=person, purpose=purpose, about_type=about.type, about_id=about.id, created_at=now, version=0
     )

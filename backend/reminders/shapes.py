@@ -173,6 +173,10 @@ def reminders_as_json(rows: Sequence[Reminder], *, reader_id: uuid.UUID) -> list
     deliveries: dict[uuid.UUID, list[dict[str, Any]]] = {}
     found = Delivery.objects.filter(reminder__in=rows).order_by("created_at", "channel", "attempt")
     for each in found:
+        # The inbox is the ledger itself: it has what another channel carries from the same moment on.
+        if each.reminder_id not in deliveries and each.channel != Channel.INBOX:
+            inbox = {"channel": Channel.INBOX, "status": DeliveryStatus.SENT, "at": each.created_at}
+            deliveries[each.reminder_id] = [inbox]
         deliveries.setdefault(each.reminder_id, []).append(
             {"channel": each.channel, "status": each.status, "at": each.changed_at}
         )

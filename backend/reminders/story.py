@@ -69,13 +69,11 @@ _WENT = {
 
 def tell(*, reminder: Reminder, rule: Rule, deliveries: Iterable[Delivery], chain: Iterable[str] = ()) -> list[str]:
     """Sentences in the order of events, with times in the zone of the rule; `chain` tells of its chain of people."""
-    return [
-        _what(reminder, rule),
-        *_moved(reminder, rule),
-        *_deliveries(reminder, rule, sorted(deliveries, key=lambda each: (each.created_at, each.channel))),
-        *chain,
-        _end(reminder, rule),
-    ]
+    ordered = sorted(deliveries, key=lambda each: (each.created_at, each.channel))
+    # The inbox is the ledger itself: whatever left by another channel was in it from that moment on.
+    inbox = [f"It is in the inbox since {_at(ordered[0].created_at, rule)}."] if ordered else []
+    others = _deliveries(reminder, rule, (each for each in ordered if each.channel != Channel.INBOX))
+    return [_what(reminder, rule), *_moved(reminder, rule), *inbox, *others, *chain, _end(reminder, rule)]
 
 
 def _what(reminder: Reminder, rule: Rule) -> str:
@@ -110,7 +108,7 @@ def _deliveries(reminder: Reminder, rule: Rule, deliveries: Iterable[Delivery]) 
 
 def _is_nudge(delivery: Delivery, reminder: Reminder, rule: Rule) -> bool:
     """A further delivery after the first was sent; when it was snoozed, one that left before it came again."""
-    if rule.nudge_minutes is None or reminder.sent_at is None or delivery.channel == Channel.INBOX:
+    if rule.nudge_minutes is None or reminder.sent_at is None:
         return False
     if delivery.created_at < reminder.sent_at + timedelta(minutes=rule.nudge_minutes):
         return False
@@ -119,8 +117,6 @@ def _is_nudge(delivery: Delivery, reminder: Reminder, rule: Rule) -> bool:
 
 
 def _delivery(delivery: Delivery, rule: Rule) -> str:
-    if delivery.channel == Channel.INBOX:
-        return f"It is in the inbox since {_at(delivery.created_at, rule)}."
     if delivery.status == DeliveryStatus.FAILED and delivery.error == "no longer due":
         return f"It did not leave by {_BY[Channel(delivery.channel)]}: it was settled just before."
     words = f"It {_WENT[DeliveryStatus(delivery.status)]} {_BY[Channel(delivery.channel)]}"

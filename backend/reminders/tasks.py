@@ -15,6 +15,12 @@ def tick(**kwargs: Any) -> None:
     watch.beat(part="tick", now=clock.now())
 
 
+@shared_task(name="reminders.tick_safety")
+def tick_safety(**kwargs: Any) -> None:
+    """Each second, on a queue and in a worker of its own: claims and sends what is about safety."""
+    dispatch.tick_safety(now=clock.now())
+
+
 @shared_task(name="reminders.deliver")
 def deliver(**kwargs: Any) -> None:
     """The doorbell: sends what is pending until nothing is left."""

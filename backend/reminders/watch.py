@@ -20,7 +20,12 @@ log = structlog.get_logger(__name__)
 SWEEP_SECONDS = 1.0
 REPORT_SECONDS = 2.0
 # A part that said nothing for so long is not well; a sweep may wait ten seconds for a mail server that hangs.
-_SILENCE = {"worker": timedelta(seconds=10), "beat": timedelta(seconds=30), "tick": timedelta(seconds=15)}
+_SILENCE = {
+    "worker": timedelta(seconds=10),
+    "urgent": timedelta(seconds=10),
+    "beat": timedelta(seconds=30),
+    "tick": timedelta(seconds=15),
+}
 PARTS = tuple(_SILENCE)
 # The auditor speaks each half minute, and only when all is well.
 _AUDITOR_SILENCE = timedelta(seconds=90)

@@ -28,7 +28,8 @@ def test_the_file_follows_the_compose_specification() -> None:
 
 
 def test_the_whole_system_is_there() -> None:
-    assert set(SERVICES) == {"proxy", "web", "worker", "beat", "migrate", "backup", "restore", "postgres", "redis"}
+    program = {"web", "worker", "urgent", "beat", "migrate", "backup", "restore"}
+    assert set(SERVICES) == {"proxy", "postgres", "redis"} | program
     version = re.fullmatch(r"postgres:(\d+)-.*", SERVICES["postgres"]["image"])
     assert version is not None
     assert int(version[1]) >= 17
@@ -72,14 +73,14 @@ def test_no_secret_stands_in_an_environment_variable() -> None:
 
 def test_nothing_serves_before_the_one_migration_job_has_ended_well() -> None:
     assert SERVICES["migrate"]["restart"] == "no"
-    for name in ("web", "worker", "beat"):
+    for name in ("web", "worker", "urgent", "beat"):
         assert SERVICES[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
         assert "database_admin_url" not in SERVICES[name]["secrets"]
 
 
 def test_what_must_last_is_on_named_volumes() -> None:
     assert set(COMPOSE["volumes"]) == {"database", "backups", "files", "proxy-data", "proxy-config"}
-    for name in ("web", "worker", "beat"):
+    for name in ("web", "worker", "urgent", "beat"):
         (place,) = SERVICES[name]["volumes"]
         folder = place.removeprefix("files:")
         assert SERVICES[name]["environment"]["EXPORTS_DIR"].startswith(folder), "one folder for all"
@@ -96,7 +97,7 @@ def test_backups_lie_apart_from_every_key_and_run_only_when_asked() -> None:
         assert service["environment"]["BACKUP_DIR"] == "/backups"
         assert service["networks"] == ["inside"]
     assert "database_admin_url" not in SERVICES["backup"]["secrets"], "only a restore makes databases"
-    for name in ("web", "worker", "beat"):
+    for name in ("web", "worker", "urgent", "beat"):
         assert "backup_key" not in SERVICES[name]["secrets"]
         assert "backups" not in str(SERVICES[name].get("volumes", ""))
     assert "--owner 10001 --group 10001 --mode 0700 /backups" in DOCKERFILE

@@ -46,7 +46,7 @@ def test_heartbeats_backlog_and_the_requests_of_all_processes_are_told(stack: St
     found = re.search(r'request_seconds_count\{route="/api/v1/",status="200",verb="GET"\} ([0-9.]+)', told)
     assert found is not None
     assert float(found[1]) >= 20
-    for part in ("worker", "beat"):
+    for part in ("worker", "urgent", "beat"):
         assert f'afterglow_part_well{{part="{part}"}} 1.0' in told
     assert 'afterglow_part_well{part="tick"}' in told
     assert "afterglow_reminders_due " in told

@@ -137,11 +137,12 @@ def refuses_a_second_and_shares_its_servers(demo: Demo) -> None:
 
 
 def starts_again_what_is_killed(demo: Demo) -> None:
-    """Web, worker and beat come back after a kill -9."""
+    """Web, workers and beat come back after a kill -9."""
     before = pids(demo)
-    for name in ("web", "worker", "beat"):
+    killed = ("web", "worker", "urgent", "beat")
+    for name in killed:
         os.kill(before[name], signal.SIGKILL)
-    clones.eventually(lambda: all(pids(demo)[name] != before[name] for name in ("web", "worker", "beat")), "not again")
+    clones.eventually(lambda: all(pids(demo)[name] != before[name] for name in killed), "not again")
     clones.eventually(lambda: answers(demo), "web did not come back")
 
 

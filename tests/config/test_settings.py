@@ -55,7 +55,7 @@ def test_every_setting_that_is_described_is_read_somewhere() -> None:
 
 def test_compose_sets_only_what_is_described() -> None:
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-    for name in ("web", "worker", "beat", "migrate", "backup", "restore"):
+    for name in ("web", "worker", "urgent", "beat", "migrate", "backup", "restore"):
         keys = {key if key in FILES else key.removesuffix("_FILE") for key in services[name]["environment"]}
         assert keys <= described()
 

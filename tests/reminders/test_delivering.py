@@ -5,10 +5,9 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from django.db import connections
 
 from backend.accounts import access
-from backend.reminders import channels, claiming, dispatch, doorbell, leases, planning
+from backend.reminders import batches, channels, claiming, dispatch, doorbell, leases, planning
 from backend.reminders.channels.base import Address
 from backend.reminders.channels.email import Email
 from backend.reminders.models import Delivery, Purpose, ReminderClass
@@ -34,7 +33,7 @@ def test_a_claimed_reminder_arrives_by_mail_and_is_sent(cast, post):
     assert mail["Message-ID"].startswith(f"<{deliveries(cast.patient, channel='email')[0].id}@")
     sent = ledger(cast.patient)[0]
     assert (sent.status, sent.sent_at is not None, sent.version) == ("sent", True, 2)
-    assert statuses(cast.patient) == [("email", "sent"), ("inbox", "sent")]
+    assert statuses(cast.patient) == [("email", "sent")]
 
 
 def test_a_mail_says_the_time_where_the_person_is_and_nothing_clinical(cast, post):
@@ -73,7 +72,9 @@ def test_one_whose_window_closed_meanwhile_expires(cast, post):
 
 
 def lease(now, token):
-    return leases.lease(reminder_class=ReminderClass.HABIT, most=10, token=token, before=now, now=now)
+    habit = ReminderClass.HABIT
+    leased, _ = leases.lease(reminder_class=habit, channel="email", most=10, token=token, before=now, now=now)
+    return leased
 
 
 def test_what_a_killed_worker_had_leased_goes_again_when_the_lease_ends(cast, post):
@@ -91,7 +92,7 @@ def test_who_lost_the_lease_sends_nothing(cast, post):
     (held,) = lease(DUE, stale)
     leases.recover(now=later(seconds=121))
     lease(later(seconds=121), uuid.uuid4())
-    with access.dispatching(), connections["dispatch"].cursor() as cursor:
+    with access.dispatching(), batches.cursor() as cursor:
         assert leases.start(cursor, ids=[held.id], token=stale, now=later(seconds=122)) == []
 
 
@@ -99,7 +100,7 @@ def test_a_mail_whose_sender_died_while_sending_is_parked_for_staff_and_not_sent
     claimed(cast.patient)
     token = uuid.uuid4()
     (held,) = lease(DUE, token)
-    with access.dispatching(), connections["dispatch"].cursor() as cursor:
+    with access.dispatching(), batches.cursor() as cursor:
         assert len(leases.start(cursor, ids=[held.id], token=token, now=DUE)) == 1
     leases.recover(now=later(seconds=121))
     assert emails(cast.patient) == [(1, "unknown", "lease expired")]
@@ -217,7 +218,7 @@ def test_an_unreachable_post_office_costs_no_attempt(cast, settings):
 def test_the_sweep_claims_at_once_and_sends_only_what_no_worker_took(cast, post):
     check_in_rule(cast.patient)
     assert dispatch.sweep(now=DUE) == 0
-    assert statuses(cast.patient) == [("email", "pending"), ("inbox", "sent")]
+    assert statuses(cast.patient) == [("email", "pending")]
     assert dispatch.sweep(now=later(seconds=29)) == 0
     assert dispatch.sweep(now=later(seconds=31)) == 1
     assert len(post.mails) == 1
@@ -247,7 +248,11 @@ def test_safety_leaves_before_all_else(cast, post):
         )  # fmt: skip
     claiming.claim(now=DUE)
     token = uuid.uuid4()
-    (first,) = leases.lease(reminder_class=ReminderClass.SAFETY, most=10, token=token, before=DUE, now=DUE)
+    before = dict.fromkeys([ReminderClass.SAFETY, ReminderClass.CARE, ReminderClass.HABIT], DUE)
+    assert leases.lanes(before=before) == [(ReminderClass.SAFETY, "email"), (ReminderClass.HABIT, "email")]
+    (first,), _ = leases.lease(
+        reminder_class=ReminderClass.SAFETY, channel="email", most=10, token=token, before=DUE, now=DUE
+    )
     leases.release(ids=[first.id], token=token, try_at=DUE, now=DUE)
     dispatch.deliver(now=DUE)
     assert post.mails[0]["To"] == cast.unassigned_patient.email

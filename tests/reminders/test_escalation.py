@@ -227,8 +227,7 @@ def test_the_story_names_roles_to_staff_and_the_clinic_to_the_patient(cast):
         dispatch.tick(now=after(minute))
     path = f"reminders/{ledger(cast.patient, about_type='escalation')[0].id}/explain"
     mine = cast.client(cast.patient)
-    assert mine.send("GET", path).json()["sentences"][-5:-1] == [
-        "It is in the inbox since 24 November 2026, 12:00.",
+    assert mine.send("GET", path).json()["sentences"][-4:-1] == [
         "You were told at 24 November 2026, 12:00 and at 24 November 2026, 12:30.",
         "Your clinic was told at 24 November 2026, 12:10.",
         "Nobody has answered yet; the next are told at 24 November 2026, 12:40.",

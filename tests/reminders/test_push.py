@@ -76,7 +76,7 @@ def test_a_browser_gets_its_reminder_sealed_and_signed(cast, push_service):
     assert pushed.claims["aud"] == push_service.url
     assert 0 < pushed.claims["exp"] - DUE.timestamp() <= 24 * 3600
     assert pushed.claims["sub"] == "mailto:reminders@afterglow.invalid"
-    assert statuses(cast.patient) == [("inbox", "sent"), ("push", "sent")]
+    assert statuses(cast.patient) == [("push", "sent")]
     assert reminder.status == "sent"
 
 
@@ -293,7 +293,7 @@ def test_keys_that_are_none_let_the_subscription_go(cast, push_service):
 def test_a_channel_that_is_not_set_up_is_passed_over(cast, post, settings):
     settings.VAPID_PRIVATE_KEY, settings.FCM_SERVICE_ACCOUNT = "", {}
     claimed(cast.patient, "push", "email")
-    assert statuses(cast.patient) == [("email", "pending"), ("inbox", "sent")]
+    assert statuses(cast.patient) == [("email", "pending")]
 
 
 def test_the_front_page_names_the_key_to_subscribe_with(cast, push_service):

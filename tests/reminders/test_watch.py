@@ -26,7 +26,7 @@ def test_the_sweep_claims_what_is_due_without_any_task(cast, sweeping):
     start = (now + timedelta(hours=5, minutes=30)).replace(tzinfo=None, microsecond=0)
     check_in_rule(cast.patient, now=now - timedelta(minutes=1), start=start)
     until(lambda: ledger(cast.patient)[0].status == "due")
-    assert [each.channel for each in deliveries(cast.patient)] == ["email", "inbox"]
+    assert [each.channel for each in deliveries(cast.patient)] == ["email"]
 
 
 def test_the_sweep_goes_on_after_all_connections_were_cut(cast, sweeping):

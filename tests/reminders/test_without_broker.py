@@ -42,6 +42,6 @@ def test_what_is_urgent_leaves_within_seconds_and_the_rest_is_claimed(cast, post
     until(lambda: len(post.mails) == 1)
     assert clock.now() - now < timedelta(seconds=10)
     until(lambda: "sent" in {row.status for row in ledger(cast.patient, purpose=Purpose.ALERT)})
-    until(lambda: len(deliveries(cast.patient)) == 4)
+    until(lambda: len(deliveries(cast.patient)) == 2)
     assert {row.status for row in ledger(cast.patient, purpose=Purpose.DAY_CHECK)} == {"due"}
     assert beat_alone.poll() is None

@@ -1,8 +1,10 @@
 """The ways to a person. The inbox is the ledger itself: a claimed reminder is in it; the others are modules here."""
 
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import lru_cache
 
 from backend.reminders.channels import breakers
 from backend.reminders.channels.base import Channel, Fate, Outcome, Parcel, Send, Unreachable
@@ -12,6 +14,13 @@ from backend.reminders.channels.sms import Sms
 
 _ALL: tuple[Channel, ...] = (Push(), Email(), Sms())
 OUTWARD: dict[str, Channel] = {channel.name: channel for channel in _ALL}
+
+
+@lru_cache(maxsize=1_000)
+def read(text: str) -> list[str]:
+    """The channels of a rule, as its column has them in JSON; to be read only."""
+    found: list[str] = json.loads(text)
+    return found
 
 
 def first(wanted: Iterable[str]) -> str | None:

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
+from functools import cached_property
 from typing import Any, Protocol
 
 from django.utils.crypto import salted_hmac
@@ -59,21 +60,26 @@ def fingerprint(channel: str, line: str) -> str:
     return salted_hmac(f"backend.reminders.address {channel}", line.lower(), algorithm="sha256").hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Parcel:
     """A letter on its way; `key` is the delivery's id, by which a provider can recognise a repetition.
 
-    It leaves `now` and makes sense until `until_at`.
+    It leaves `now` and makes sense until `until_at`. The letter is written when the channel asks for it.
     """
 
     key: uuid.UUID
     address: Address
-    letter: Letter
+    compose: Callable[[], Letter]
     person_id: uuid.UUID
     reminder_id: uuid.UUID
     reminder_class: ReminderClass
     until_at: datetime
     now: datetime
+
+    @cached_property
+    def letter(self) -> Letter:
+        """What it says."""
+        return self.compose()
 
 
 class Fate(Enum):

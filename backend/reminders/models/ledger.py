@@ -10,7 +10,6 @@ from django.db.models import Q
 from backend.accounts.models import Clinic, Person
 from backend.common.fields import NoteField
 from backend.reminders.codes import (
-    OPEN,
     Channel,
     DeliveryStatus,
     Purpose,
@@ -166,9 +165,6 @@ class Reminder(models.Model):
                 fields=["nudge_at"],
                 condition=Q(status=Status.SENT, nudge_at__isnull=False),
                 name="reminder_to_nudge",
-            ),
-            models.Index(
-                fields=["person", "purpose", "due_at"], condition=Q(status__in=OPEN), name="reminder_to_settle"
             ),
             models.Index(fields=["person"], condition=Q(change_number__isnull=True), name="reminder_to_number"),
             models.Index(fields=["person", "-due_at", "-id"], name="reminder_list_of_person"),
