@@ -50,6 +50,7 @@ def environment(database: str, **more: str) -> dict[str, str]:
         **urls,
         "SECRET_KEY": settings.SECRET_KEY,
         "NOTE_KEYS_FILE": settings.NOTE_KEYS_FILE,
+        "VAPID_PRIVATE_KEY": settings.VAPID_PRIVATE_KEY or "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA",
         "EXPORTS_DIR": str(Path(tempfile.gettempdir()) / f"exports_of_{database}"),
         "ERASURES_LEDGER": str(Path(tempfile.gettempdir()) / f"exports_of_{database}" / "erasures.jsonl"),
         "REDIS_URL": settings.REDIS_URL,
