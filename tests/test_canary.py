@@ -25,6 +25,7 @@ from backend.interop import retention
 from tests.canaries import STEM, Canaries, Contract, Operation
 from tests.cast import PASSWORD, Cast
 from tests.live import Stack, run_stack
+from tests.reminders.receivers import Gateway
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("canary")]
 # A mail may say which clinic it comes from, how to call it and when (DOMAIN.md); everything else stays in the app.
@@ -37,9 +38,18 @@ $$ BEGIN RAISE EXCEPTION 'cannot take %', NEW; END $$;
 
 
 @pytest.fixture
-def stack(django_db_setup: str, cast: Cast, tmp_path: Path) -> Iterator[Stack]:
+def gateway() -> Iterator[Gateway]:
+    """Where text messages go."""
+    gateway = Gateway()
+    yield gateway
+    gateway.stop()
+
+
+@pytest.fixture
+def stack(django_db_setup: str, cast: Cast, tmp_path: Path, gateway: Gateway) -> Iterator[Stack]:
     """All parts, telling as much as they ever do."""
-    with run_stack(django_db_setup, tmp_path, LOG_LEVEL="DEBUG") as stack:
+    sms = {"SMS_URL": gateway.messages_url, "SMS_ACCOUNT": gateway.account, "SMS_TOKEN": gateway.token}
+    with run_stack(django_db_setup, tmp_path, LOG_LEVEL="DEBUG", SMS_FROM="+15005550006", **sms) as stack:
         yield stack
 
 
@@ -100,24 +110,22 @@ class Driver:
         self.stack, self.cast, self.canaries = stack, cast, Canaries()
         everyone = ("patient", "psychiatrist", "administrator")
         self.tokens = {who: cast.client(getattr(cast, who)).token for who in everyone}
-        self.contract = Contract(
-            self.canaries,
-            {
-                "an instant": (now - timedelta(hours=2)).isoformat(),
-                "asleep_at": (now - timedelta(hours=9)).isoformat(),
-                "awake_at": (now - timedelta(hours=1)).isoformat(),
-                "starts_at": (now + timedelta(hours=30)).isoformat(),
-                "sent_at": now.isoformat(), "ended_at": None, "session": None, "base_version": None,
-                "day": str(now.date() - timedelta(days=1)), "night_of": str(now.date() - timedelta(days=1)),
-                "time_zone": "Asia/Kolkata", "patient": str(cast.patient.id), "member": str(cast.nurse.id),
-                "with": str(cast.psychiatrist.id), "rrule": "FREQ=DAILY", "exdates": [], "care_team": [],
-                "start": (now + timedelta(days=1)).isoformat(timespec="seconds"), "role": "patient",
-                "channels": ["email"], "until_done": None, "until": None, "minutes_asleep": None, "country": "IN",
-                "locale": "en", "id": str(uuid.uuid4()),
-                "since": None, "endpoint": None, "keys": None,
-                "quiet_from": None, "quiet_until": None,
-            },
-        )  # fmt: skip
+        self.known: dict[str, Any] = {
+            "an instant": (now - timedelta(hours=2)).isoformat(),
+            "asleep_at": (now - timedelta(hours=9)).isoformat(),
+            "awake_at": (now - timedelta(hours=1)).isoformat(),
+            "starts_at": (now + timedelta(hours=30)).isoformat(),
+            "sent_at": now.isoformat(), "ended_at": None, "session": None, "base_version": None,
+            "day": str(now.date() - timedelta(days=1)), "night_of": str(now.date() - timedelta(days=1)),
+            "time_zone": "Asia/Kolkata", "patient": str(cast.patient.id), "member": str(cast.nurse.id),
+            "with": str(cast.psychiatrist.id), "rrule": "FREQ=DAILY", "exdates": [], "care_team": [],
+            "start": (now + timedelta(days=1)).isoformat(timespec="seconds"), "role": "patient",
+            "channels": ["email"], "until_done": None, "until": None, "minutes_asleep": None, "country": "IN",
+            "locale": "en", "id": str(uuid.uuid4()),
+            "since": None, "endpoint": None, "keys": None,
+            "quiet_from": None, "quiet_until": None,
+        }  # fmt: skip
+        self.contract = Contract(self.canaries, self.known)
         self.ids: dict[str, str] = {}
         self.statuses: dict[str, set[int]] = {}
 
@@ -222,7 +230,7 @@ def tell_tale_on(table: str, event: str) -> Iterator[None]:
             cursor.execute("DROP FUNCTION tell_tale() CASCADE")
 
 
-def test_what_people_write_is_found_nowhere_but_in_the_database(stack: Stack, cast: Cast) -> None:
+def test_what_people_write_is_found_nowhere_but_in_the_database(stack: Stack, cast: Cast, gateway: Gateway) -> None:
     driver = Driver(stack, cast)
     canaries = driver.canaries
     with access.maintaining("test"):
@@ -237,6 +245,8 @@ def test_what_people_write_is_found_nowhere_but_in_the_database(stack: Stack, ca
         driver.fill(operation)
         if "/consent" in operation.path:
             driver.agree_again()
+        if operation.path == "/api/v1/me/phone":
+            driver.known["code"] = re.findall(r"\d{6}", gateway.texts[-1]["Body"])[0]
     strays = driver.stray()
     driver.sign_in()
     read_back = driver.send("patient", "GET", "/api/v1/mood-check-ins").text
@@ -271,6 +281,7 @@ def test_what_people_write_is_found_nowhere_but_in_the_database(stack: Stack, ca
         searched["postgres.log"] = file.read()
     searched["metrics"] = driver.send("nobody", "GET", "/metrics").text
     searched["readyz"] = driver.send("nobody", "GET", "/readyz").text
+    searched["text messages"] = str(gateway.texts)
     searched["Redis, all that was said to it"] = listener.told()
     searched["Redis, all keys"] = stored_in_redis(stack.redis_url)
     mails = [stack.mail.read(key) for key in stack.mail.keys()]  # noqa: SIM118 - a mail folder, no dict
