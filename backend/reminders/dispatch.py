@@ -51,6 +51,7 @@ def tick_safety(*, now: datetime) -> int:
 
     Whatever the others have to do, it waits for none of them.
     """
+    _go_on(now)
     claiming.claim(now=now, classes=URGENT)
     return deliver(now=now, classes=URGENT)
 

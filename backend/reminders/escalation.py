@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from backend.accounts import access
 from backend.accounts.models import Membership, Person
 from backend.reminders import doorbell, schedule, wishes
-from backend.reminders.models import Escalation, Purpose, Reason, Reminder, Rule, Status
+from backend.reminders.models import Escalation, Purpose, Reason, Reminder, ReminderClass, Rule, Status
 from backend.reminders.planning import About
 
 log = structlog.get_logger(__name__)
@@ -96,7 +96,8 @@ def open(
                 Reminder.objects.bulk_create(_first(rule, now) for rule in rules if rule.id in told)
         if not rules:  # raised out here, as the person again: whoever catches it goes on in this transaction
             raise EmptyChain(" ".join(missing))
-        doorbell.ring_after_commit("default")
+        urgent = Purpose(purpose).facts.reminder_class == ReminderClass.SAFETY
+        doorbell.ring_after_commit("default", urgent=urgent)
         return row
     raise Opened(f"another chain about {about.type} {about.id} is open")
 

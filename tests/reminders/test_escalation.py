@@ -79,6 +79,14 @@ def test_each_step_follows_at_its_deadline_and_not_before(cast):
     assert told(cast.administrator) == [30]
 
 
+def test_the_worker_that_is_kept_for_safety_lets_chains_go_on_by_itself(cast):
+    open_chain(cast, *three(cast))
+    for minute in (0, 10):
+        dispatch.tick_safety(now=after(minute))
+    assert (told(cast.nurse), told(cast.psychiatrist)) == ([0], [10])
+    assert [row.status for row in ledger(cast.psychiatrist)] == ["sent"]
+
+
 def test_after_the_last_step_it_begins_again_and_tells_the_earlier_ones_too_for_ever(cast):
     chain = open_chain(cast, *three(cast))
     for minute in (10, 30, 60, 70, 90, 120, 130):
