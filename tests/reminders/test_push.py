@@ -8,10 +8,10 @@ import pytest
 from backend.accounts import access
 from backend.accounts.models import Device
 from backend.common import outward
-from backend.reminders import answer_tokens, claiming, dispatch
-from backend.reminders.channels import webpush
+from backend.reminders import answer_tokens, claiming, dispatch, planning
+from backend.reminders.channels import breakers, webpush
 from backend.reminders.channels.push import Push
-from backend.reminders.models import Delivery, Reminder
+from backend.reminders.models import Delivery, Purpose, Reminder
 from tests.reminders.engine import DUE, NOON, appointment, check_in_rule, deliveries, door, later, ledger, statuses
 from tests.reminders.receivers import Reply, failure, unb64
 
@@ -306,3 +306,27 @@ def test_a_claim_that_is_a_day_old_is_gone(cast, push_service):
     claimed(cast.patient, "push")
     dispatch.deliver(now=DUE + timedelta(days=1))
     assert push_service.taken == []
+
+
+def test_an_alert_goes_out_on_every_channel_at_once_and_heeds_no_breaker(cast, push_service, gateway, post):
+    nurse = cast.nurse
+    with door(nurse):
+        nurse.channels, nurse.phone, nurse.phone_confirmed_at = ["push", "email", "sms"], "+919820000000", NOON
+        nurse.save(update_fields=["channels", "phone", "phone_confirmed_at"])
+    device_of(nurse, push_service.subscribe().push)
+    for provider in ("web push 127.0.0.1", "email", "sms"):
+        for _ in range(breakers.FAILURES):
+            breakers.of(provider).failed(DUE)
+    with door(nurse):
+        planning.set_anchor(
+            person=nurse, purpose=Purpose.ALERT, about=("alert", uuid.uuid4()), anchor_at=DUE, offsets=[{}],
+            clinic_id=cast.clinic.id, now=NOON,
+        )  # fmt: skip
+    claiming.claim(now=DUE)
+    dispatch.deliver(now=DUE)
+    (pushed,), (text,), (mail,) = push_service.taken, gateway.texts, post.mails
+    assert (pushed.payload["title"], pushed.headers["Urgency"]) == ("Alert, please sign in", "high")
+    assert text["Body"] == "Alert, please sign in: 21:00, Sea Face"
+    assert mail["Subject"].startswith("Alert, please sign in")
+    done = cast.client().send("POST", "notification-answers", {"token": pushed.payload["token"]})
+    assert done.json()["status"] == "acknowledged"

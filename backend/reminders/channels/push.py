@@ -18,7 +18,7 @@ from backend.common import outward
 from backend.reminders import answer_tokens
 from backend.reminders.channels import fcm, webpush
 from backend.reminders.channels.answers import Answer, Kind
-from backend.reminders.channels.base import Address, Fate, Outcome, Parcel, Send, Target
+from backend.reminders.channels.base import Address, Fate, Letter, Outcome, Parcel, Send, Target
 from backend.reminders.codes import Channel as Name
 from backend.reminders.codes import ReminderClass
 
@@ -49,7 +49,8 @@ class Push:
         with outward.session(loopback=settings.PUSH_TO_LOOPBACK) as chosen, requests.Session() as google:
 
             def send(parcel: Parcel) -> Outcome:
-                return _gathered(parcel, lambda target: _to_one(chosen, google, parcel, target))
+                letter = parcel.letter
+                return _gathered(parcel, lambda target: _to_one(chosen, google, parcel, letter, target))
 
             yield send
 
@@ -65,7 +66,9 @@ def tag_of(parcel: Parcel) -> str:
     return parcel.reminder_id.hex
 
 
-def _to_one(chosen: requests.Session, google: requests.Session, parcel: Parcel, target: Target) -> Answer:
+def _to_one(
+    chosen: requests.Session, google: requests.Session, parcel: Parcel, letter: Letter, target: Target
+) -> Answer:
     urgent = parcel.reminder_class == ReminderClass.SAFETY
     data = {
         "tag": tag_of(parcel),
@@ -76,7 +79,7 @@ def _to_one(chosen: requests.Session, google: requests.Session, parcel: Parcel, 
             person_id=parcel.person_id, reminder_id=parcel.reminder_id, device_id=target.device_id
         ),
     }
-    title, body = parcel.letter.subject, parcel.letter.text
+    title, body = letter.subject, letter.text
     if token := target.push.get("fcm_token"):
         message = fcm.message(
             token=token, title=title, body=body, data=data, tag=tag_of(parcel), until_at=parcel.until_at,

@@ -61,8 +61,14 @@ class Sms:
         with requests.Session() as session:
 
             def send(parcel: Parcel) -> Outcome:
-                text = f"{parcel.letter.subject}: {parcel.letter.text}"
-                return post(session, parcel.address.line, text, key=str(parcel.key), now=parcel.now)
+                letter = parcel.letter
+                return post(
+                    session,
+                    parcel.address.line,
+                    f"{letter.subject}: {letter.text}",
+                    key=str(parcel.key),
+                    now=parcel.now,
+                )
 
             yield send
 
