@@ -9,6 +9,7 @@ import importlib
 import os
 import secrets
 import shutil
+import socket
 import sys
 import tempfile
 import warnings
@@ -106,7 +107,7 @@ def _work(part: str, *, processes: int, queues: Sequence[str] | None = None) -> 
     celery = app.Worker(
         pool_cls="prefork",
         concurrency=processes,
-        hostname=f"{part}@%h",
+        hostname=f"{part}@{socket.gethostname()}",
         queues=queues,
         loglevel="WARNING",
         quiet=True,

@@ -1,10 +1,12 @@
 """What the dispatcher's statements over many rows have in common: binary arrays, new ids, and change numbers."""
 
 import os
+import re
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import psycopg
@@ -21,9 +23,19 @@ def cursor() -> psycopg.Cursor[Any]:
     return psycopg.Cursor(connection)
 
 
+@lru_cache(maxsize=100)
+def _in_binary(statement: str) -> str:
+    return re.sub(r"%\((\w+)\)s", r"%(\1)b", statement)
+
+
 def rows(cursor: psycopg.Cursor[Any], statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """What a statement answers."""
-    return cursor.execute(statement, values, prepare=True, binary=True).fetchall()
+    return cursor.execute(_in_binary(statement), values, prepare=True, binary=True).fetchall()
+
+
+def run(cursor: psycopg.Cursor[Any], statement: str, values: Mapping[str, Any]) -> None:
+    """The same for a statement that answers nothing."""
+    cursor.execute(_in_binary(statement), values, prepare=True)
 
 
 def ids(count: int, *, now: datetime) -> list[uuid.UUID]:

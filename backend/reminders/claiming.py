@@ -1,7 +1,7 @@
 """Claims what is due: the ledger's row, its first delivery and the next occurrence, in one transaction."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, time, timedelta
 from typing import Any, NamedTuple
@@ -20,16 +20,19 @@ BATCH = 500
 # Any constant will do, so long as nobody else locks with it: the room's first letters.
 _LOCK_SPACE = int.from_bytes(b"remi")
 BY_URGENCY = (ReminderClass.SAFETY, ReminderClass.CARE, ReminderClass.HABIT)
+# Half of the people each: two claimers work side by side, and still nobody's reminders are judged by two at once.
+SHARDS = 2
 # A row that throws must not stop the others, nor be tried each second.
 _POISONED_FOR = timedelta(hours=1)
 
-_ALONE = "SELECT pg_try_advisory_xact_lock(%(space)s::int, %(class)s::int)"
+_ALONE = "SELECT pg_try_advisory_xact_lock(%(space)s::int, %(place)s::int)"
 
 # Who plans holds the rows of the rule's open reminders before reading or changing anything (`ledger.lock_rules`): what
 # is held is passed over, and the second statement, which begins when the rows are ours, sees the rule as it will stay.
 _TAKE = """
 SELECT id FROM reminders_reminder
 WHERE status IN ('planned', 'snoozed') AND reminder_class = %(class)s AND send_at <= %(now)s
+  AND get_byte(uuid_send(person_id), 15) %% %(shards)s = %(shard)s
 ORDER BY send_at LIMIT %(most)s FOR NO KEY UPDATE SKIP LOCKED
 """
 
@@ -97,29 +100,40 @@ class DueRow(NamedTuple):
         return channels.read(self.channels_text)
 
 
-def claim(*, now: datetime, most: int = 100_000, classes: Sequence[ReminderClass] = BY_URGENCY) -> int:
+def claim(
+    *,
+    now: datetime,
+    most: int = 100_000,
+    classes: Sequence[ReminderClass] = BY_URGENCY,
+    told: Callable[[int], object] = lambda claimed: None,
+) -> int:
     """Claims all that is due in batches of a transaction each, safety before every other; the number of rows claimed.
 
-    Two claimers of one class exclude each other by an advisory lock; rows that someone is planning anew are skipped
-    and come with the next tick.
+    `told` hears the number so far after each round, so that workers begin while the claim goes on.
+
+    Two claimers of one class and the same half of the people exclude each other by an advisory lock; rows that someone
+    is planning anew are skipped and come with the next tick.
     """
     claimed, following = 0, _Following(now)
     while claimed < most:
         for reminder_class in classes:
-            count = _claim_batch(reminder_class, now, following)
-            claimed += count
-            if count == BATCH:
+            counts = [_claim_batch(reminder_class, shard, now, following) for shard in range(SHARDS)]
+            claimed += sum(counts)
+            if sum(counts):
+                told(claimed)
+            if BATCH in counts:
                 break  # and look for urgent ones again before the next batch
         else:
             break
     return claimed
 
 
-def _claim_batch(reminder_class: ReminderClass, now: datetime, following: "_Following") -> int:
+def _claim_batch(reminder_class: ReminderClass, shard: int, now: datetime, following: "_Following") -> int:
     with access.dispatching("claim"), batches.cursor() as cursor:
-        if not batches.rows(cursor, _ALONE, {"space": _LOCK_SPACE, "class": BY_URGENCY.index(reminder_class)})[0][0]:
+        place = BY_URGENCY.index(reminder_class) * SHARDS + shard
+        if not batches.rows(cursor, _ALONE, {"space": _LOCK_SPACE, "place": place})[0][0]:
             return 0
-        asked = {"class": reminder_class.value, "now": now, "most": BATCH}
+        asked = {"class": reminder_class.value, "shards": SHARDS, "shard": shard, "now": now, "most": BATCH}
         taken = [id for (id,) in batches.rows(cursor, _TAKE, asked)]
         if taken:
             found = [DueRow(*row) for row in batches.rows(cursor, _ROWS, {"ids": taken})]

@@ -17,7 +17,7 @@ from backend.reminders.outcomes import Result
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE = 200
+AT_ONCE = 500
 _AWAY_FOR = timedelta(seconds=30)
 _BY_URGENCY = (ReminderClass.SAFETY, ReminderClass.CARE, ReminderClass.HABIT)
 _NO_WAIT: Mapping[ReminderClass, timedelta] = {}

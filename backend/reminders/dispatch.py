@@ -22,6 +22,8 @@ PATIENCE = {
     ReminderClass.HABIT: timedelta(seconds=30),
 }
 URGENT = (ReminderClass.SAFETY,)
+# So many are woken while a claim goes on; who finds nothing to do goes back to sleep.
+WORKERS = 2
 _SWEEP_SECONDS = 10.0
 # A worker then takes its next message, so that claims are not kept waiting by a long backlog.
 _SHIFT_SECONDS = 5.0
@@ -57,7 +59,7 @@ def tick_safety(*, now: datetime) -> int:
 
 
 def sweep(*, now: datetime) -> int:
-    """The same without a broker: claims, and itself sends what no worker took in time; the number handed over."""
+    """The same without waiting for a broker: claims, and itself sends what no worker took in time; the number sent."""
     _keep_the_ledger(now)
     handed = delivering.deliver(now=now, waited=PATIENCE, seconds=_SWEEP_SECONDS)
     if handed:
@@ -97,7 +99,7 @@ def number() -> int:
 
 def _keep_the_ledger(now: datetime) -> int:
     _go_on(now)
-    claimed = claiming.claim(now=now)
+    claimed = claiming.claim(now=now, told=lambda _: doorbell.ring_aside(WORKERS))
     nudging.nudge(now=now)
     leases.recover(now=now)
     with access.dispatching("expire"), connections["dispatch"].cursor() as cursor:

@@ -15,6 +15,7 @@ _REST_SECONDS = 10.0
 _EXPIRES_SECONDS = 10
 _silent_until = 0.0
 _lock = threading.Lock()
+_ringing = threading.Lock()
 
 
 def ring_after_commit(using: str, *, urgent: bool = False) -> None:
@@ -39,6 +40,20 @@ def ring(*, urgent: bool = False) -> bool:
         log.warning("nobody heard the doorbell", error=type(error).__name__)
         return False
     return True
+
+
+def ring_aside(times: int) -> None:
+    """Wakes so many workers from a thread of its own: whoever rings waits for no broker. One at a time rings."""
+    if _ringing.acquire(blocking=False):
+        threading.Thread(target=_ring_and_end, args=(times,), name="doorbell", daemon=True).start()
+
+
+def _ring_and_end(times: int) -> None:
+    try:
+        for _ in range(times):
+            ring()
+    finally:
+        _ringing.release()
 
 
 def forget_silence() -> None:

@@ -100,7 +100,7 @@ def write(cursor: Any, judged: Sequence[Judged], *, now: datetime) -> None:
         "reminders": [reminder for reminder, _ in made],
         "channels": [channel for _, channel in made],
     }
-    cursor.execute(_WRITE, values, prepare=True)
+    batches.run(cursor, _WRITE, values)
     figures.judged(((each.row, each.verdict) for each in judged), now=now)
     _note_silences(cursor, [each.row for each in judged if each.verdict.reason == Reason.GONE_SILENT], now)
 

@@ -37,17 +37,11 @@ WHERE d.id = v.id AND d.lease_token = %(token)s AND d.status IN ('sending', 'unk
 RETURNING d.id
 """
 
-# In the order of their ids, as everyone locks several reminders.
-_TO_MARK = """
-SELECT id, person_id FROM reminders_reminder
-WHERE id = ANY(%(reminders)s) AND (status = 'due' OR (status = 'sent' AND reason = 'unconfirmed'))
-ORDER BY id FOR NO KEY UPDATE
-"""
-
 _SENT = """
 UPDATE reminders_reminder r SET status = 'sent', reason = %(reason)s, sent_at = coalesce(r.sent_at, %(now)s),
   change_number = v.number, version = r.version + CASE WHEN v.number IS NULL THEN 0 ELSE 1 END, updated_at = %(now)s
-FROM unnest(%(reminders)s::uuid[], %(numbers)s::bigint[]) AS v(id, number) WHERE r.id = v.id
+FROM unnest(%(reminders)s::uuid[], %(numbers)s::bigint[]) AS v(id, number)
+WHERE r.id = v.id AND (r.status = 'due' OR (r.status = 'sent' AND r.reason = 'unconfirmed'))
 RETURNING r.reminder_class, r.send_at, r.sent_at
 """
 
@@ -105,7 +99,7 @@ def finish(cursor: Any, *, results: Sequence[Result], token: uuid.UUID, now: dat
                 figures.add("failed", leased.channel)
     figures.handed((leased.channel, outcome.fate.value) for leased, _, outcome in results)
     for fate, reason in ((Fate.SENT, ""), (Fate.UNKNOWN, "unconfirmed")):
-        if handed := [leased.reminder_id for leased, _, outcome in results if outcome.fate is fate]:
+        if handed := [(e.reminder_id, begun.matter.person_id) for e, begun, o in results if o.fate is fate]:
             _mark(cursor, handed, reason=reason, now=now)
     if again:
         reminders, names, tries = (list(column) for column in zip(*again, strict=True))
@@ -115,15 +109,17 @@ def finish(cursor: Any, *, results: Sequence[Result], token: uuid.UUID, now: dat
         cursor.execute(_FAILED, {"reminders": hopeless, "now": now})
 
 
-def _mark(cursor: Any, reminders: Sequence[uuid.UUID], *, reason: str, now: datetime) -> None:
-    """They were sent; each change gets its number in the same statement, where the person is not just writing."""
-    found = batches.rows(cursor, _TO_MARK, {"reminders": list(reminders)})
-    if not found:
-        return
-    people, numbers = [person for _, person in found], batches.Numbers()
+def _mark(cursor: Any, handed: Sequence[tuple[uuid.UUID, uuid.UUID]], *, reason: str, now: datetime) -> None:
+    """These reminders of these persons were sent; each change gets its number in the same statement.
+
+    In the order of their ids, as everyone locks several reminders.
+    """
+    ordered = sorted(set(handed))
+    people, numbers = [person for _, person in ordered], batches.Numbers()
     places = [numbers.place(person) for person in people]
     numbers.take(cursor)
-    values = {"now": now, "reason": reason, "reminders": [id for id, _ in found], "numbers": numbers.of(people, places)}
+    reminders = [reminder for reminder, _ in ordered]
+    values = {"now": now, "reason": reason, "reminders": reminders, "numbers": numbers.of(people, places)}
     figures.left(batches.rows(cursor, _SENT, values), now=now)
 
 

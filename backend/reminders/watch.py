@@ -53,9 +53,11 @@ def beat(*, part: str, now: datetime) -> None:
 class Watch(threading.Thread):
     """A thread that does its round again and again, whatever happened in the last one."""
 
-    def __init__(self, name: str, *, round_: Callable[[], object], pause: float) -> None:
+    def __init__(self, name: str, *, round_: Callable[[], object], pause: float, aligned: bool = False) -> None:
+        """`pause` in seconds; with `aligned` each round begins with a whole second."""
         super().__init__(name=name, daemon=True)
         self._round, self._pause, self._over = round_, pause, threading.Event()
+        self._aligned = aligned
 
     def run(self) -> None:
         """At once, and again until it is stopped; an error costs one round and the connections, which are made anew."""
@@ -65,7 +67,7 @@ class Watch(threading.Thread):
             except BaseException as error:  # the watch must outlive all that it watches, and a thread has no Ctrl-C
                 _tell(self.name, error)
                 _close()
-            self._over.wait(self._pause)
+            self._over.wait(1.005 - clock.now().microsecond / 1e6 if self._aligned else self._pause)
         _close()
 
     def stop(self) -> None:
@@ -96,7 +98,8 @@ def start_sweeping() -> Watch:
         beat(part="beat", now=now)
         dispatch.sweep(now=now)
 
-    return _started(Watch("sweep", round_=round_, pause=SWEEP_SECONDS))
+    # What is due is due at a whole second.
+    return _started(Watch("sweep", round_=round_, pause=SWEEP_SECONDS, aligned=True))
 
 
 def start_reporting(part: str) -> Watch:
