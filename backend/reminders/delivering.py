@@ -66,19 +66,23 @@ def deliver(
     while not shift.over:
         before = {each: shift.now - waited.get(each, timedelta()) for each in classes}
         lanes = leases.lanes(before=before)
-        if not lanes:
-            break
+        taken = 0
         for reminder_class, name in lanes:
             if reminder_class != lanes[0][0] or shift.over:
                 break  # and look for urgent ones again
-            handed += _through(channels.OUTWARD[name], reminder_class, before[reminder_class], shift)
+            hand = _through(channels.OUTWARD[name], reminder_class, before[reminder_class], shift)
+            taken, handed = taken + hand.taken, handed + hand.handed
+        if not taken:  # nothing is left, or others hold it
+            break
     return handed
 
 
-def _through(channel: Channel, reminder_class: ReminderClass, before: datetime, shift: _Shift) -> int:
+def _through(channel: Channel, reminder_class: ReminderClass, before: datetime, shift: _Shift) -> "_Hand":
     """Leases and hands over through one channel; what it does not come to goes back, whatever happens."""
     hand = _Hand(channel, shift)
     hand.lease(reminder_class, before)
+    if not hand.taken:
+        return hand
     wait, away = _AWAY_FOR, ""
     try:
         with channels.opened(channel, now=shift.now, urgent=reminder_class == ReminderClass.SAFETY) as send:
@@ -91,7 +95,7 @@ def _through(channel: Channel, reminder_class: ReminderClass, before: datetime, 
         hand.settle(try_at=shift.now + wait, error=away)
     if away:
         passing.pass_on(channel=channel.name, now=shift.now)
-    return hand.handed
+    return hand
 
 
 class _Hand:
@@ -104,6 +108,11 @@ class _Hand:
         self._begun: list[Started] = []
         self._results: list[Result] = []
         self.handed = 0
+
+    @property
+    def taken(self) -> int:
+        """How many were leased."""
+        return len(self._leased)
 
     @property
     def left(self) -> int:
