@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
+from django.db import DatabaseError
 
 from backend.accounts import access, consents
 from backend.reminders import addresses, batches, channels, leases, letters, notices, outcomes, passing
@@ -91,6 +92,9 @@ def _through(channel: Channel, reminder_class: ReminderClass, before: datetime, 
     except Unreachable as error:
         away, wait = str(error), error.wait or wait
         log.warning("channel away", channel=channel.name, error=away, waiting=hand.left)
+    except DatabaseError:  # a connection that was cut is made anew at once, and says nothing about the channel
+        wait = timedelta()
+        raise
     finally:
         hand.settle(try_at=shift.now + wait, error=away)
     if away:
