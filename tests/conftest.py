@@ -73,7 +73,9 @@ def running_stack(django_db_setup: str, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture
 def stack(running_stack: Stack, cast: casting.Cast) -> Stack:
-    """The running stack, with the cast in its database."""
+    """The running stack, with the cast in its database and an empty mailbox."""
+    for key in running_stack.mail.keys():  # noqa: SIM118 - a mail folder, no dict
+        running_stack.mail.drop(key)
     return running_stack
 
 

@@ -40,7 +40,10 @@ def test_the_guide_to_the_api_works_as_it_stands(stack: Stack, cast: Cast, tmp_p
     assert "\n2\n204\n" in said, "corrected, then deleted"
     assert "\n4\n" in said, "and brought back"
     assert "\n404\n" in said
-    assert "\nacknowledged\n" in said
+    assert said.count("\nacknowledged\n") == 2
+    assert "FREQ must be one of DAILY, WEEKLY, MONTHLY." in said
+    assert "It was put off and comes again at" in said
+    assert "\ncancelled_by_staff\n204\n" in said
     assert all(f'"pointer":"/{name}"' in said for name in ("felt_at", "time_zone", "mood"))
 
 

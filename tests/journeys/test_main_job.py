@@ -6,45 +6,21 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-import requests
 
 from backend.accounts import access
-from backend.accounts.models import Device, Person
+from backend.accounts.models import Person
 from backend.common import clock
 from backend.reminders import escalation
 from backend.reminders.escalation import Step
 from backend.reminders.models import Escalation, Reminder
 from backend.reminders.planning import About
-from tests.cast import PASSWORD, Cast
-from tests.codes import code, enrol
+from tests.cast import Cast
+from tests.codes import enrol
+from tests.journeys.phone import Phone
 from tests.live import Stack
-from tests.reminders.receivers import PushService, Reply
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
 MUMBAI = ZoneInfo("Asia/Kolkata")
-
-
-class Phone:
-    """A signed-in client that speaks to the stack over the network."""
-
-    def __init__(self, stack: Stack, person: Person) -> None:
-        with access.maintaining("test"):  # known already, so nobody is mailed about a new one
-            device = Device.objects.create(person=person, platform="ios", seen_at=clock.now())
-        self.api = f"{stack.base_url}/api/v1"
-        ways = f"{self.api}/auth/app/v1/auth"
-        headers = {"X-Device": str(device.id)}
-        answer = requests.post(
-            f"{ways}/login", json={"email": person.email, "password": PASSWORD}, headers=headers, timeout=10
-        )
-        if answer.status_code == 401:  # staff are asked for the second step
-            headers["X-Session-Token"] = answer.json()["meta"]["session_token"]
-            answer = requests.post(f"{ways}/2fa/authenticate", json={"code": code()}, headers=headers, timeout=10)
-        assert answer.status_code == 200, answer.text
-        self.headers = {"Authorization": f"Bearer {answer.json()['meta']['session_token']}"}
-
-    def send(self, verb: str, path: str, body: Any = None) -> requests.Response:
-        """One request to a path below /api/v1/."""
-        return requests.request(verb, f"{self.api}/{path}", json=body, headers=self.headers, timeout=10)
 
 
 def _check_in(at: datetime, mood: int) -> dict[str, Any]:
@@ -159,37 +135,3 @@ def test_an_alert_goes_from_one_to_the_next_until_somebody_answers(stack: Stack,
     assert stack.wait_for(others) == [("done", "answered_by_other")]
     assert "The psychiatrist answered" in doctor.send("GET", f"reminders/{told['id']}/explain").text
     assert len(stack.mails_to(cast.nurse.email)) == 1
-
-
-def _own_reminder_soon(phone: Phone) -> None:
-    soon = (clock.now().astimezone(MUMBAI) + timedelta(seconds=4)).replace(microsecond=0, tzinfo=None)
-    rule = {"title": "Walk", "rrule": "FREQ=DAILY", "start": soon.isoformat(), "time_zone": "Asia/Kolkata"}
-    assert phone.send("PUT", f"reminder-rules/{uuid.uuid4()}", rule).status_code == 201
-
-
-def test_phone_lost_its_token_is_gone_and_the_mail_comes_at_once(stack: Stack, cast: Cast) -> None:
-    phone = Phone(stack, cast.patient)
-    service = PushService(phone.send("GET", "").json()["vapid_public_key"])
-    try:
-        assert phone.send("PATCH", "me", {"channels": ["push", "email"]}).status_code == 200
-        browser, here = service.subscribe(), f"me/devices/{uuid.uuid4()}"
-        made = phone.send("PUT", here, {"platform": "web", "push": browser.push})
-        assert made.status_code == 201, made.text
-        _own_reminder_soon(phone)
-        (pushed,) = stack.wait_for(lambda: service.taken)
-        assert pushed.payload["title"] == "A reminder"
-        assert "walk" not in str(pushed.payload).lower()
-        assert stack.mails_to(cast.patient.email) == []
-        answered = requests.post(
-            f"{phone.api}/notification-answers", json={"token": pushed.payload["token"]}, timeout=10
-        )
-        assert (answered.status_code, answered.json()["status"]) == (200, "acknowledged")
-        # The phone is lost: its service knows the subscription no more.
-        service.replies[browser.path] = Reply(410)
-        _own_reminder_soon(phone)
-        stack.wait_for(lambda: len(stack.mails_to(cast.patient.email)) == 2)  # the reminder, and a word about the phone
-        assert phone.send("GET", here).json()["push"] is None
-        states = {one["channel"]: one["state"] for one in phone.send("GET", "me").json()["channel_states"]}
-        assert (states["push"], states["email"]) == ("blocked", "ok")
-    finally:
-        service.stop()
