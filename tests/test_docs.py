@@ -41,6 +41,7 @@ def test_the_guide_to_the_api_works_as_it_stands(stack: Stack, cast: Cast, tmp_p
     assert "\n4\n" in said, "and brought back"
     assert "\n404\n" in said
     assert said.count("\nacknowledged\n") == 2
+    assert "{'channel': 'email', 'state': 'ok', 'since': None}" in said
     assert "FREQ must be one of DAILY, WEEKLY, MONTHLY." in said
     assert "It was put off and comes again at" in said
     assert "\ncancelled_by_staff\n204\n" in said

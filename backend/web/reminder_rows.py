@@ -12,7 +12,7 @@ from backend.accounts.models import Person
 from backend.common import clock
 from backend.insights import words
 from backend.reminders import interventions, story
-from backend.reminders.models import Channel, Delivery, DeliveryStatus, Purpose, Reason, Reminder, Status
+from backend.reminders.models import OPEN, Channel, Delivery, DeliveryStatus, Purpose, Reason, Reminder, Status
 
 DOUBT = "doubt"
 STATES: dict[str, str] = {
@@ -100,11 +100,20 @@ def _row(
         "tone": "doubt" if doubt else _TONES.get(Status(row.status), "plain"),
         "doubt": doubt,
         "why": why(row.reason),
-        "deliveries": [_delivery(each) for each in deliveries],
+        "open_still": row.status in OPEN,
+        "deliveries": _ways(deliveries),
         "story": story.tell(reminder=row, rule=row.rule, deliveries=deliveries),
         "acts": [_act(row, act, sent_back) for act in _offered(row, doubt=doubt)],
         "open": sent_back is not None,
     }
+
+
+def _ways(deliveries: Sequence[Delivery]) -> list[dict[str, Any]]:
+    """The inbox is the ledger itself: it has what another channel carries, and no row says so."""
+    told = [_delivery(each) for each in deliveries]
+    if deliveries and all(each.channel != Channel.INBOX for each in deliveries):
+        told.append({"channel": CHANNELS[Channel.INBOX], "state": _DELIVERED[DeliveryStatus.SENT], "doubt": False})
+    return told
 
 
 def _delivery(delivery: Delivery) -> dict[str, Any]:

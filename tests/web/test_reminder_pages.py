@@ -147,6 +147,7 @@ def test_taking_back_asks_why_and_tells_what_it_did(lived: Cast) -> None:
     assert [(event.object_type, event.reason) for event in told] == [("reminders/cancel", WHY)]
     story = words(read(_page(lived)).xpath(f"//details[@id='r-{row.id}']")[0])
     assert "the clinic took it back" in story
+    assert "nothing yet" not in story, "it has ended"
     assert WHY not in story
 
 
