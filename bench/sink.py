@@ -82,8 +82,8 @@ def main(part: str) -> None:
 
     print("ready", flush=True)
     sys.stdin.readline()
-    work = claiming.claim if part == "claim" else delivering.deliver
-    print(work(now=clock.now()), flush=True)
+    now = clock.now()
+    print(claiming.claim(now=now) if part == "claim" else delivering.deliver(now=now, seconds=600), flush=True)
 
 
 if __name__ == "__main__":
