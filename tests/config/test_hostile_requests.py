@@ -43,11 +43,15 @@ def _signed_in(cast: Cast, who: str) -> Browser:
     return browser
 
 
+# There a signed token in the body is the proof; who is signed in is not even looked at.
+BY_TOKEN = {"/api/v1/notification-answers"}
+
+
 def test_another_site_cannot_write_with_the_cookie_of_the_console(cast: Cast) -> None:
     browser, body = _signed_in(cast, "patient"), '{"felt_at": "2026-03-02T21:15:00Z", "time_zone": "UTC", "mood": 3}'
     tried = 0
     for route in addresses.routes():
-        if not route.startswith("/api/v1/") or route.startswith("/api/v1/auth/"):
+        if not route.startswith("/api/v1/") or route.startswith("/api/v1/auth/") or route in BY_TOKEN:
             continue
         for verb in ("POST", "PUT", "PATCH", "DELETE"):
             for kind in ("application/json", "text/plain", "application/x-www-form-urlencoded"):
