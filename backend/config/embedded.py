@@ -28,6 +28,10 @@ host all all {ADDRESS}/32 scram-sha-256
 """
 
 
+class StillAtWork(CannotStart):
+    """Processes of a PostgreSQL that was killed have not noticed yet; they end with what they are just doing."""
+
+
 @dataclass(kw_only=True)
 class Server:
     """One running server process and the signals that end it gently."""
@@ -193,6 +197,8 @@ def wait_until(server: Server, answers: Callable[[], bool], *, log: Path, since:
                 said = file.read().decode(errors="replace")
             if "No space left" in said:
                 raise home.disk_full(log)
+            if "pre-existing shared memory block" in said:
+                raise StillAtWork(f"processes of the {server.name} that was killed are still at work; see {log}")
             raise CannotStart(f"{server.name} ended while starting ({last_line(said)}); see {log}")
         if answers():
             return

@@ -111,6 +111,18 @@ def start_servers(place: Home, needs: Sequence[str]) -> dict[str, embedded.Serve
 
 
 def start(place: Home, name: str, *, preferred: int | None) -> embedded.Server:
+    """Start one server, once what is left of a killed one has ended."""
+    until = time.monotonic() + embedded.START_SECONDS
+    while True:
+        try:
+            return start_now(place, name, preferred=preferred)
+        except embedded.StillAtWork:
+            if time.monotonic() > until:
+                raise
+            time.sleep(IDLE_SECONDS)
+
+
+def start_now(place: Home, name: str, *, preferred: int | None) -> embedded.Server:
     """Start one server; a port that someone else took in the meantime is tried again on another."""
     starter = embedded.start_postgres if name == POSTGRES else embedded.start_redis
     try:

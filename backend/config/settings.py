@@ -144,7 +144,10 @@ DATABASES = {
     "attempts": database("DATABASE_URL", MIRROR="owner"),
 }
 # The dispatcher asks by index only; tables that grew since their statistics were made must not be read from end to end.
-DATABASES["dispatch"]["OPTIONS"]["options"] = "-c enable_seqscan=off -c jit=off"
+# And whoever is stopped in the midst of a claim must not hold its lock for as long as it sleeps.
+DATABASES["dispatch"]["OPTIONS"]["options"] = (
+    "-c enable_seqscan=off -c jit=off -c idle_in_transaction_session_timeout=10s"
+)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6379/0")
 if not DEBUG:

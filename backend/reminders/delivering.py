@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
+import psycopg
 import structlog
 from django.db import DatabaseError
 
@@ -92,7 +93,10 @@ def _through(channel: Channel, reminder_class: ReminderClass, before: datetime, 
     except Unreachable as error:
         away, wait = str(error), error.wait or wait
         log.warning("channel away", channel=channel.name, error=away, waiting=hand.left)
-    except DatabaseError:  # a connection that was cut is made anew at once, and says nothing about the channel
+    except (
+        DatabaseError,
+        psycopg.Error,
+    ):  # a connection that was cut is made anew at once, and says nothing about the channel
         wait = timedelta()
         raise
     finally:

@@ -77,6 +77,10 @@ _DELIVERIES = """
 SELECT d.reminder_id, d.id, d.channel, d.attempt, d.status, d.error FROM reminders_delivery d
 JOIN reminders_reminder r ON r.id = d.reminder_id JOIN reminders_rule s ON s.id = r.rule_id WHERE s.created_at = %s
 """
+_LEFT = """
+SELECT status, channel, reminder_class, count(*), min(try_at)::text, max(changed_at)::text, min(lease_ends_at)::text
+FROM reminders_delivery WHERE status IN ('pending', 'leased', 'sending') GROUP BY 1, 2, 3
+"""
 _OPEN = """
 SELECT (SELECT count(*) FROM reminders_reminder r JOIN reminders_rule s ON s.id = r.rule_id
         WHERE s.created_at = %(made)s AND (r.status = 'due' OR (r.status = 'planned' AND r.due_at <= %(last)s))),
@@ -229,6 +233,10 @@ class Crowd:
             if count:
                 values = {"channel": channel, "count": count, "due": due, "spread": spread, "made": self.made}
                 self._site.fill([_RULES, _LEDGER], values | self._values)
+
+    def left(self) -> list[Any]:
+        """What is on its way, for who wonders why."""
+        return self._site.ask(_LEFT)
 
     def waiting(self) -> int:
         """How many are claimed and wait for a sender."""

@@ -64,7 +64,14 @@ class Site:
 
     def kill(self, server: str) -> None:
         """kill -9, which Redis answers by coming back empty, and PostgreSQL by reading its log."""
-        os.kill(self.pid(server), signal.SIGKILL)
+
+        def killed() -> bool:
+            with contextlib.suppress(ProcessLookupError):  # the last time was just now, and it is not back yet
+                os.kill(self.pid(server), signal.SIGKILL)
+                return True
+            return False
+
+        clones.eventually(killed, f"{server} did not come back")
 
     def cut_connections(self) -> None:
         """Every connection of the program's to the database ends now."""

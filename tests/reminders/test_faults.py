@@ -8,7 +8,9 @@ import os
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
+import psycopg
 import pytest
+from django.conf import settings
 
 from tests import cast as casting
 from tests.reminders import faults
@@ -21,6 +23,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
 FULL = bool(os.environ.get("TORTURE"))
 EACH = 4_000 if FULL else 150  # mails, and as many pushes
 FLOOD = 100_000 if FULL else 2_000
+LOCK_SPACE = int.from_bytes(b"remi")  # of the claim
 TIMES = 5 if FULL else 1  # of each kind of fault
 
 
@@ -131,6 +134,17 @@ def test_a_worker_that_sleeps_longer_than_its_lease_comes_too_late_for_harm(stor
         assert story.balance.unknown == 0, "whoever was only slow still says what became of it"
     finally:
         ready.end("worker 2")
+
+
+@pytest.mark.skipif(not FULL, reason="ten seconds of waiting: `make torture`")
+def test_who_sleeps_in_the_midst_of_a_claim_holds_up_the_others_for_ten_seconds(story: Story, site: Site) -> None:
+    options = settings.DATABASES["dispatch"]["OPTIONS"]["options"]
+    with psycopg.connect(site.urls["DATABASE_DISPATCH_URL"], options=options) as asleep:
+        asleep.execute("SELECT pg_advisory_xact_lock(%s, n) FROM generate_series(0, 9) n", [LOCK_SPACE])
+        story.begins(EACH)
+        story.ends("asleep in a claim")
+        with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+            asleep.execute("SELECT 1")
 
 
 def test_all_of_it_together_loses_nothing(story: Story, ready: Machinery, site: Site) -> None:
