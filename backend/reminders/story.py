@@ -78,7 +78,7 @@ def tell(*, reminder: Reminder, rule: Rule, deliveries: Iterable[Delivery], chai
 
 def _what(reminder: Reminder, rule: Rule) -> str:
     what = _WHAT[Purpose(reminder.purpose)]
-    if rule.anchor_at is None:
+    if rule.anchor_at is None or rule.anchor_at == reminder.due_at:
         return f"{what} for {_at(reminder.due_at, rule)} ({rule.time_zone})."
     # The hour of a reminder is not the hour of what it announces.
     due, anchor = _at(reminder.due_at, rule), _at(rule.anchor_at, rule)
