@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from tests.config import clones
 from tests.reminders.receivers import b64
 
 LEASE = "interval '120 seconds'"
+AFTERMATH = timedelta(seconds=2)
 VAPID = bytes(range(1, 33))
 ALIASES = {"default": "DATABASE_URL", "attempts": "DATABASE_URL", "owner": "DATABASE_OWNER_URL"}
 ALIASES |= {"dispatch": "DATABASE_DISPATCH_URL"}
@@ -247,10 +248,13 @@ class Machinery:
         self.until(lambda: self._site.ask(said, [began, parts])[0][0] == len(parts), seconds=60)
 
     def let_leases_end(self) -> None:
-        """What was in hand when something broke, and still is: its lease ends now instead of after two minutes."""
+        """What was in hand when something broke, and still is: its lease ends now instead of after two minutes.
+
+        A process of a killed PostgreSQL may still commit what it is doing, hence a little more than the moment itself.
+        """
         if self.faults:
             self._site.ask(
                 f"UPDATE reminders_delivery SET lease_ends_at = lease_ends_at - {LEASE} "
                 "WHERE status IN ('leased', 'sending') AND changed_at <= %s AND lease_ends_at > now()",
-                [self.faults[-1]],
+                [self.faults[-1] + AFTERMATH],
             )
