@@ -139,9 +139,9 @@ def together(part: str, port: int, *, count: int) -> float:
     for thread in threads:
         thread.join()
     seconds = time.monotonic() - began
-    if sum(answers) != count:
+    if sum(answers) < count:  # it may be more: some come due by themselves meanwhile
         sys.exit(f"{part}: {sum(answers)} of {count}")
-    return count / seconds
+    return sum(answers) / seconds
 
 
 @contextlib.contextmanager
