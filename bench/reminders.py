@@ -81,15 +81,8 @@ def make_due(count: int, *, at: datetime, table: str = "reminders_reminder") -> 
     with owner() as cursor:
         made = schedules.make_due(cursor, count=count, at=at, table=table)
         cursor.execute(f"VACUUM (ANALYZE) {table}")
-        cursor.execute("CHECKPOINT") if is_superuser(cursor) else None
     if made != count:
         sys.exit(f"only {made} of {count} could be made due: give more --rules")
-
-
-def is_superuser(cursor: psycopg.Cursor[Any]) -> bool:
-    """Whether a checkpoint may be asked for."""
-    found = cursor.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
-    return bool(found and found[0])
 
 
 def limit(count: int, now: datetime) -> float:

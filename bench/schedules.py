@@ -85,7 +85,7 @@ def fill(*, rules: int, now: datetime) -> None:
         cursor.execute("VACUUM (ANALYZE)")
 
 
-def make_due(cursor: Any, *, count: int, at: datetime, table: str = "reminders_reminder", skip: int = 0) -> int:
+def make_due(cursor: Any, *, count: int, at: datetime, table: str = "reminders_reminder") -> int:
     """So many planned reminders that are not due yet are due at an instant; how many there were."""
     cursor.execute(
         f"UPDATE {table} SET due_at = %(at)s, send_at = %(at)s, expires_at = %(at)s + interval '150 minutes' "

@@ -1,17 +1,17 @@
 """Claims what is due: the ledger's row, its first delivery and the next occurrence, in one transaction."""
 
-import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import datetime, time, timedelta
-from typing import Any, NamedTuple
+from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from django.db import connections
 
 from backend.accounts import access
-from backend.reminders import batches, channels, marking, schedule, verdicts
-from backend.reminders.codes import ReminderClass, Status
+from backend.reminders import batches, due_rows, marking, schedule, verdicts
+from backend.reminders.codes import BY_URGENCY, ReminderClass
+from backend.reminders.due_rows import DueRow
 from backend.reminders.verdicts import Day, Tally
 
 log = structlog.get_logger(__name__)
@@ -19,7 +19,6 @@ log = structlog.get_logger(__name__)
 BATCH = 500
 # Any constant will do, so long as nobody else locks with it: the room's first letters.
 _LOCK_SPACE = int.from_bytes(b"remi")
-BY_URGENCY = (ReminderClass.SAFETY, ReminderClass.CARE, ReminderClass.HABIT)
 # Half of the people each: two claimers work side by side, and still nobody's reminders are judged by two at once.
 SHARDS = 2
 # A row that throws must not stop the others, nor be tried each second.
@@ -34,15 +33,6 @@ SELECT id FROM reminders_reminder
 WHERE status IN ('planned', 'snoozed') AND reminder_class = %(class)s AND send_at <= %(now)s
   AND get_byte(uuid_send(person_id), 15) %% %(shards)s = %(shard)s
 ORDER BY send_at LIMIT %(most)s FOR NO KEY UPDATE SKIP LOCKED
-"""
-
-_ROWS = """
-SELECT r.id, r.person_id, r.clinic_id, r.status, r.purpose, r.reminder_class, r.due_at, r.send_at, r.expires_at,
-       r.unanswered_since_at, rule.rrule, rule.start_local, rule.anchor_at, rule.time_zone, rule.home_zone,
-       rule.quiet_from, rule.quiet_until, rule.window_minutes, rule.channels::text, rule.settled_until_at,
-       rule.ended_at, rule.daily_cap, rule.nudge_minutes, rule.muted_at, rule.paused_from_at, rule.paused_until_at
-FROM reminders_reminder r JOIN reminders_rule rule ON rule.id = r.rule_id
-WHERE r.id = ANY(%(ids)s)
 """
 
 _PUT_OFF = "UPDATE reminders_reminder SET send_at = %(until)s WHERE id = ANY(%(ids)s)"
@@ -61,43 +51,6 @@ SELECT v.place,
 FROM unnest(%(places)s::int[], %(people)s::uuid[], %(purposes)s::text[], %(froms)s::timestamptz[],
             %(untils)s::timestamptz[]) AS v(place, person_id, purpose, from_at, until_at)
 """
-
-
-class DueRow(NamedTuple):
-    """A due reminder with what its rule says; it serves `schedule` and `verdicts` as a rule does."""
-
-    id: uuid.UUID
-    person_id: uuid.UUID
-    clinic_id: uuid.UUID | None
-    status: str
-    purpose: str
-    reminder_class: str
-    due_at: datetime
-    send_at: datetime
-    expires_at: datetime
-    unanswered_since_at: datetime | None
-    rrule: str | None
-    start_local: datetime | None
-    anchor_at: datetime | None
-    time_zone: str
-    home_zone: str
-    quiet_from: time | None
-    quiet_until: time | None
-    window_minutes: int
-    channels_text: str
-    settled_until_at: datetime | None
-    ended_at: datetime | None
-    daily_cap: int | None
-    nudge_minutes: int | None
-    muted_at: datetime | None
-    paused_from_at: datetime | None
-    paused_until_at: datetime | None
-    offsets: list[dict[str, Any]] = []  # around an anchor all reminders exist from the start
-
-    @property
-    def channels(self) -> list[str]:
-        """The channels that the person wants for it."""
-        return channels.read(self.channels_text)
 
 
 def claim(
@@ -136,7 +89,7 @@ def _claim_batch(reminder_class: ReminderClass, shard: int, now: datetime, follo
         asked = {"class": reminder_class.value, "shards": SHARDS, "shard": shard, "now": now, "most": BATCH}
         taken = [id for (id,) in batches.rows(cursor, _TAKE, asked)]
         if taken:
-            found = [DueRow(*row) for row in batches.rows(cursor, _ROWS, {"ids": taken})]
+            found = due_rows.read(cursor, taken)
             marking.write(cursor, _judge(cursor, found, now, following), now=now)
         return len(taken)
 
@@ -179,10 +132,7 @@ def _tally(rows: Sequence[DueRow], now: datetime) -> Tally:
 
 
 class _Following:
-    """The occurrence after a row, strictly after now: an outage yields one late reminder, not a flood.
-
-    Many rules say the same (each evening at nine), so what was computed once in a claim is known.
-    """
+    """The occurrence after a row. Many rules say the same (each evening at nine): what was computed once is known."""
 
     def __init__(self, now: datetime) -> None:
         self._now = now
@@ -190,11 +140,9 @@ class _Following:
 
     def of(self, row: DueRow) -> schedule.Slot | None:
         """The slot, or None when there is none to be planned now."""
-        if row.status != Status.PLANNED or row.ended_at is not None or row.rrule is None:
+        after = row.following_after(self._now)
+        if after is None:
             return None
-        after = max(self._now, row.due_at)
-        if row.settled_until_at is not None:
-            after = max(after, row.settled_until_at - timedelta(microseconds=1))
         key = (row.rrule, row.start_local, row.time_zone, row.home_zone, row.purpose, row.quiet_from, row.quiet_until,
                row.window_minutes, after)  # fmt: skip
         if key not in self._known:

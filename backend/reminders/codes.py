@@ -13,6 +13,9 @@ class ReminderClass(models.TextChoices):
     HABIT = "habit"
 
 
+BY_URGENCY = (ReminderClass.SAFETY, ReminderClass.CARE, ReminderClass.HABIT)
+
+
 class Purpose(models.TextChoices):
     """Why someone is reminded. The room knows the code and its class, and nothing of what stands behind it."""
 

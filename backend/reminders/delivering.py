@@ -13,7 +13,7 @@ from backend.accounts import access, consents
 from backend.reminders import addresses, batches, channels, leases, letters, notices, outcomes, passing
 from backend.reminders.addresses import Dead
 from backend.reminders.channels.base import Channel, Fate, Outcome, Parcel, Send, Unreachable
-from backend.reminders.codes import Purpose, ReminderClass
+from backend.reminders.codes import BY_URGENCY, Purpose, ReminderClass
 from backend.reminders.leases import Leased, Started
 from backend.reminders.outcomes import Result
 
@@ -21,7 +21,6 @@ log = structlog.get_logger(__name__)
 
 AT_ONCE = 500
 _AWAY_FOR = timedelta(seconds=30)
-_BY_URGENCY = (ReminderClass.SAFETY, ReminderClass.CARE, ReminderClass.HABIT)
 _NO_WAIT: Mapping[ReminderClass, timedelta] = {}
 # What is in hand between two commits was looked at that long ago at most, as far as the provider's pace allows.
 _PACE_SECONDS = 0.2
@@ -58,7 +57,7 @@ def deliver(
     now: datetime,
     waited: Mapping[ReminderClass, timedelta] = _NO_WAIT,
     seconds: float = 30.0,
-    classes: Sequence[ReminderClass] = _BY_URGENCY,
+    classes: Sequence[ReminderClass] = BY_URGENCY,
 ) -> int:
     """Sends what is pending until nothing is left or the time is over, safety first; the number handed over.
 
@@ -93,10 +92,8 @@ def _through(channel: Channel, reminder_class: ReminderClass, before: datetime, 
     except Unreachable as error:
         away, wait = str(error), error.wait or wait
         log.warning("channel away", channel=channel.name, error=away, waiting=hand.left)
-    except (
-        DatabaseError,
-        psycopg.Error,
-    ):  # a connection that was cut is made anew at once, and says nothing about the channel
+    except (DatabaseError, psycopg.Error):
+        # A connection that was cut is made anew at once, and says nothing about the channel.
         wait = timedelta()
         raise
     finally:

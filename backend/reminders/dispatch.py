@@ -11,7 +11,7 @@ from django.db import connections
 
 from backend.accounts import access
 from backend.reminders import chains, claiming, delivering, doorbell, figures, leases, nudging
-from backend.reminders.codes import ReminderClass
+from backend.reminders.codes import BY_URGENCY, ReminderClass
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +68,7 @@ def sweep(*, now: datetime) -> int:
     return handed
 
 
-def deliver(*, now: datetime, classes: Sequence[ReminderClass] = claiming.BY_URGENCY) -> int:
+def deliver(*, now: datetime, classes: Sequence[ReminderClass] = BY_URGENCY) -> int:
     """Sends all that is pending and rings again if the time did not suffice; the number handed over."""
     handed = delivering.deliver(now=now, classes=classes, seconds=_SHIFT_SECONDS)
     if handed:

@@ -14,7 +14,7 @@ from django.db.models import Max
 from backend.accounts import access, audit, consents, counters
 from backend.accounts.access import Actor
 from backend.accounts.models import Action, Person
-from backend.reminders import channels, doorbell, ledger, schedule, wishes
+from backend.reminders import channels, doorbell, ledger, schedule
 from backend.reminders.models import Channel, Delivery, DeliveryStatus, Reason, Reminder, ReminderClass, Rule, Status
 
 _IN_HAND = (DeliveryStatus.PENDING, DeliveryStatus.LEASED, DeliveryStatus.SENDING)
@@ -184,7 +184,7 @@ def _is_on_its_way(row: Reminder, channel: str | None) -> bool:
 
 def _channel(wanted: str | None, row: Reminder, rule: Rule, patient: Person, now: datetime) -> str:
     """The channel to use: one that there is, that the person chose and agreed to."""
-    chosen = wishes.choice(patient, row.purpose).get("channels", patient.channels)
+    chosen = consents.chosen_channels(patient, row.purpose)
     allowed = consents.channels_of(patient, clinic_id=row.clinic_id, purpose=row.purpose, now=now)
     if wanted is None:
         if first := channels.first(name for name in rule.channels if name in allowed):

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Collection
 from datetime import datetime
 
+from backend.accounts import consents
 from backend.accounts.models import Person
 from backend.reminders import planning
 from backend.reminders.codes import Purpose, ReminderClass
@@ -45,8 +46,7 @@ def _locked(person_id: uuid.UUID) -> Person:
 
 
 def _chosen(person: Person, purpose: str) -> list[str]:
-    """The channels for a purpose: those chosen for it, else the person's."""
-    return list(person.reminder_choices.get(purpose, {}).get("channels", person.channels))
+    return list(consents.chosen_channels(person, purpose))
 
 
 def _choose(person: Person, purpose: str, channels: list[str]) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from backend.reminders import batches, channels, figures
+from backend.reminders import attempts, batches, channels, figures
+from backend.reminders.attempts import Attempt
 from backend.reminders.channels.base import Fate, Outcome
 from backend.reminders.codes import Purpose, ReminderClass
 from backend.reminders.leases import Leased, Started
@@ -57,22 +58,6 @@ WHERE id = ANY(%(reminders)s) AND status = 'due' AND NOT EXISTS (
   WHERE d.reminder_id = reminders_reminder.id AND d.status IN ('pending', 'leased', 'sending'))
 """
 
-_AGAIN = """
-INSERT INTO reminders_delivery
-  (id, reminder_id, person_id, clinic_id, reminder_class, channel, attempt, status, try_at, error,
-   created_at, changed_at)
-SELECT gen_random_uuid(), r.id, r.person_id, r.clinic_id, r.reminder_class, v.channel,
-       1 + coalesce((SELECT max(d.attempt) FROM reminders_delivery d
-                     WHERE d.reminder_id = r.id AND d.channel = v.channel), 0),
-       'pending', v.try_at, '', %(now)s, %(now)s
-FROM unnest(%(reminders)s::uuid[], %(channels)s::text[], %(tries)s::timestamptz[]) AS v(reminder_id, channel, try_at)
-JOIN reminders_reminder r ON r.id = v.reminder_id
-  AND (r.status = 'due' OR (r.status = 'sent' AND r.reminder_class = 'safety'))
-WHERE NOT EXISTS (SELECT FROM reminders_delivery d WHERE d.reminder_id = r.id AND d.channel = v.channel
-                  AND d.status IN ('pending', 'leased', 'sending'))
-ON CONFLICT (reminder_id, channel, attempt) DO NOTHING
-"""
-
 
 def finish(cursor: Any, *, results: Sequence[Result], token: uuid.UUID, now: datetime) -> None:
     """Writes the outcomes of one hand-over, inside the caller's transaction."""
@@ -86,14 +71,14 @@ def finish(cursor: Any, *, results: Sequence[Result], token: uuid.UUID, now: dat
         "errors": [outcome.detail[:200] for _, _, outcome in results],
     }
     ours = {id for (id,) in batches.rows(cursor, _DELIVERIES, written)}
-    again: list[tuple[uuid.UUID, str, datetime]] = []
+    again: list[Attempt] = []
     hopeless: list[uuid.UUID] = []
     for leased, started, outcome in results:
         if outcome.fate in {Fate.LATER, Fate.REFUSED} and leased.id in ours:
             following = _following(leased, started, outcome, _tries(cursor, leased), now)
             if following:
                 again.append(following)
-                figures.add("retries", following[1])
+                figures.add("retries", following.channel)
             else:
                 hopeless.append(leased.reminder_id)
                 figures.add("failed", leased.channel)
@@ -101,10 +86,7 @@ def finish(cursor: Any, *, results: Sequence[Result], token: uuid.UUID, now: dat
     for fate, reason in ((Fate.SENT, ""), (Fate.UNKNOWN, "unconfirmed")):
         if handed := [(e.reminder_id, begun.matter.person_id) for e, begun, o in results if o.fate is fate]:
             _mark(cursor, handed, reason=reason, now=now)
-    if again:
-        reminders, names, tries = (list(column) for column in zip(*again, strict=True))
-        values = {"reminders": reminders, "channels": names, "tries": tries, "now": now}
-        cursor.execute(_AGAIN, values)
+    attempts.add(cursor, again, now=now)
     if hopeless:
         cursor.execute(_FAILED, {"reminders": hopeless, "now": now})
 
@@ -129,9 +111,7 @@ def _tries(cursor: Any, leased: Leased) -> int:
     return leased.attempt - int(cursor.fetchone()[0])
 
 
-def _following(
-    leased: Leased, started: Started, outcome: Outcome, tries: int, now: datetime
-) -> tuple[uuid.UUID, str, datetime] | None:
+def _following(leased: Leased, started: Started, outcome: Outcome, tries: int, now: datetime) -> Attempt | None:
     """The next attempt: the same channel after a pause, else the next channel at once, else none.
 
     About safety all channels were tried at once, so none follows.
@@ -141,7 +121,7 @@ def _following(
         pause *= random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries, guards nothing
         try_at = now + max(pause, outcome.wait or pause)
         if try_at < started.matter.expires_at:
-            return leased.reminder_id, leased.channel, try_at
+            return Attempt(leased.reminder_id, leased.channel, try_at)
     urgent = Purpose(started.matter.purpose).facts.reminder_class == ReminderClass.SAFETY
     following = None if urgent else channels.after(leased.channel, started.channels)
-    return (leased.reminder_id, following, now) if following else None
+    return Attempt(leased.reminder_id, following, now) if following else None

@@ -12,7 +12,7 @@ from django.db.models import Q
 
 from backend.accounts.models import Person
 from backend.reminders import channels, schedule, verdicts
-from backend.reminders.claiming import DueRow
+from backend.reminders.due_rows import DueRow
 from backend.reminders.models import Channel, Purpose, Reason, Reminder, ReminderClass, Rule, Status
 from backend.reminders.verdicts import Day, Tally, Verdict
 
@@ -122,12 +122,8 @@ def _put_off(each: _Coming, verdict: Verdict, now: datetime) -> _Coming:
 
 def _next(each: _Coming, verdict: Verdict, now: datetime) -> _Coming | None:
     row = each.row
-    if row.status != Status.PLANNED or row.ended_at is not None:
-        return None
-    after = max(now, row.due_at)
-    if row.settled_until_at is not None:
-        after = max(after, row.settled_until_at - timedelta(microseconds=1))
-    slot = schedule.next_slot(row, after=after)
+    after = row.following_after(now)
+    slot = schedule.next_slot(row, after=after) if after is not None else None
     if slot is None:
         return None
     silent = verdict.unanswered_since_at if verdict.reason == Reason.GONE_SILENT else None

@@ -3,10 +3,9 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connections
-
 from backend.accounts import access
-from backend.reminders import channels
+from backend.reminders import attempts, batches, channels
+from backend.reminders.attempts import Attempt
 
 # Ours: so long a reminder may wait for its provider, and so much of its window must be left for waiting at all.
 PATIENCE = timedelta(minutes=10)
@@ -15,7 +14,7 @@ _AT_ONCE = 1_000
 
 # About safety all channels were tried at once. What was given back waits with the provider's word in `error`.
 _WAITING = """
-SELECT d.id, ARRAY(SELECT jsonb_array_elements_text(rule.channels))
+SELECT d.id, d.reminder_id, rule.channels::text
 FROM reminders_delivery d JOIN reminders_reminder r ON r.id = d.reminder_id
   JOIN reminders_rule rule ON rule.id = r.rule_id
 WHERE d.status = 'pending' AND d.channel = %(channel)s AND d.error <> '' AND d.try_at > %(now)s
@@ -24,19 +23,8 @@ WHERE d.status = 'pending' AND d.channel = %(channel)s AND d.error <> '' AND d.t
 ORDER BY d.id LIMIT %(most)s FOR UPDATE OF d SKIP LOCKED
 """
 
-_HANDED_ON = """
-WITH given_up AS (
-  UPDATE reminders_delivery d SET status = 'failed', changed_at = %(now)s
-  FROM unnest(%(ids)s::uuid[], %(channels)s::text[]) AS v(id, channel) WHERE d.id = v.id
-  RETURNING d.reminder_id, d.person_id, d.clinic_id, d.reminder_class, v.channel)
-INSERT INTO reminders_delivery
-  (id, reminder_id, person_id, clinic_id, reminder_class, channel, attempt, status, try_at, error,
-   created_at, changed_at)
-SELECT gen_random_uuid(), g.reminder_id, g.person_id, g.clinic_id, g.reminder_class, g.channel,
-       1 + coalesce((SELECT max(d.attempt) FROM reminders_delivery d
-                     WHERE d.reminder_id = g.reminder_id AND d.channel = g.channel), 0),
-       'pending', %(now)s, '', %(now)s, %(now)s
-FROM given_up g
+_GIVEN_UP = """
+UPDATE reminders_delivery SET status = 'failed', changed_at = %(now)s WHERE id = ANY(%(ids)s)
 """
 
 
@@ -49,11 +37,12 @@ def pass_on(*, channel: str, now: datetime) -> int:
         "soon": now + NEAR_ITS_END,
         "most": _AT_ONCE,
     }
-    with access.dispatching("pass on"), connections["dispatch"].cursor() as cursor:
-        cursor.execute(_WAITING, asked)
-        found = [(id, channels.after(channel, wanted)) for id, wanted in cursor.fetchall()]
-        going = [(id, name) for id, name in found if name is not None]
-        if going:
-            ids, names = zip(*going, strict=True)
-            cursor.execute(_HANDED_ON, {"now": now, "ids": list(ids), "channels": list(names)})
-        return len(going)
+    with access.dispatching("pass on"), batches.cursor() as cursor:
+        found = batches.rows(cursor, _WAITING, asked)
+        going = [
+            (id, Attempt(reminder, following, now))
+            for id, reminder, wanted in found
+            if (following := channels.after(channel, channels.read(wanted))) is not None
+        ]
+        batches.run(cursor, _GIVEN_UP, {"now": now, "ids": [id for id, _ in going]})
+        return attempts.add(cursor, [attempt for _, attempt in going], now=now)

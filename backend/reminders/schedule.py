@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from functools import lru_cache
 from itertools import islice
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
@@ -58,9 +57,6 @@ def next_slot(rule: Timed, *, after: datetime, served: Collection[datetime] = ()
     """
     if rule.rrule is None or rule.start_local is None:
         return None
-    if not served:
-        due_at = _next(rule.rrule, rule.start_local, rule.time_zone, after)
-        return place(rule, due_at=due_at) if due_at else None
     zone = clock.zone(rule.time_zone)
     parsed = recurrence.parse(rule.rrule)
     series = recurrence.occurrences(parsed, start=rule.start_local, zone=zone, after=after)
@@ -68,11 +64,6 @@ def next_slot(rule: Timed, *, after: datetime, served: Collection[datetime] = ()
         if walltime.wall(due_at, zone) not in served:
             return place(rule, due_at=due_at)
     return None
-
-
-@lru_cache(maxsize=10_000)
-def _next(rrule: str, start: datetime, time_zone: str, after: datetime) -> datetime | None:
-    return recurrence.next_after(recurrence.parse(rrule), start=start, zone=clock.zone(time_zone), after=after)
 
 
 def anchored(rule: Timed, *, now: datetime) -> list[Slot]:

@@ -56,8 +56,10 @@ def settle(
         return 0
     span = Reminder.objects.filter(person_id=person_id, purpose=purpose, due_at__gte=from_at, due_at__lt=until_at)
     counters.lock(patient_id=person_id)
-    settled = 0
-    for rule in ledger.lock_rules(id for id in found if id is not None):
+    settled, rules = 0, ledger.lock_rules(id for id in found if id is not None)
+    # All at once and by their ids, as the workers lock them, so that nobody waits crosswise.
+    list(span.filter(status__in=OPEN).order_by("id").select_for_update(no_key=True).values_list("id"))
+    for rule in rules:
         while rows := list(span.filter(rule=rule, status__in=OPEN)):
             for row in rows:
                 row.status, row.reason, row.nudge_at = Status.DONE, reason, None

@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.db import connections
 
 from backend.accounts import access, counters
-from backend.reminders import claiming, dispatch, planning
+from backend.reminders import batches, claiming, dispatch, leases, planning
 from backend.reminders.models import Delivery, Purpose, Reminder, Rule, Status
 from tests.reminders.engine import (
     DUE,
@@ -157,3 +157,14 @@ def test_the_two_hour_reminder_of_an_appointment_is_due_two_hours_before(cast):
     assert claiming.claim(now=later(seconds=-1)) == 0
     assert claiming.claim(now=DUE) == 1
     assert [(row.status, row.reason) for row in ledger(cast.patient)] == [("skipped", "made_later"), ("due", "")]
+
+
+def test_a_lane_is_found_past_any_backlog_of_another(cast):
+    """Nobody reads through a hundred thousand waiting mails to see whether a notification waits."""
+    lane = {"class": "habit", "channel": "push", "before": DUE, "most": 10, "token": uuid.uuid4(), "status": "leased",
+            "until": DUE, "now": DUE}  # fmt: skip
+    with access.dispatching(), batches.cursor() as cursor:
+        plan = "\n".join(line for (line,) in cursor.execute(f"EXPLAIN {leases._LEASE}", lane).fetchall())
+    condition = next(line for line in plan.splitlines() if "Index Cond" in line and "try_at" in line)
+    assert "delivery_to_lease" in plan
+    assert "channel" in condition

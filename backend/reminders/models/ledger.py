@@ -202,7 +202,7 @@ class Delivery(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["reminder_class", "try_at"],
+                fields=["reminder_class", "channel", "try_at"],
                 condition=Q(status=DeliveryStatus.PENDING),
                 name="delivery_to_lease",
             ),
