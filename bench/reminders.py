@@ -27,8 +27,8 @@ from bench.counter import Counter
 LIMIT = """
 WITH due AS (
   SELECT id, rule_id, person_id, clinic_id, due_at FROM bench_reminder
-  WHERE status IN ('planned', 'snoozed') AND reminder_class = 'habit' AND send_at <= %(now)s
-  ORDER BY send_at LIMIT 500 FOR NO KEY UPDATE SKIP LOCKED),
+  WHERE reminder_class = 'habit' AND claim_at <= %(now)s
+  ORDER BY claim_at LIMIT 500 FOR NO KEY UPDATE SKIP LOCKED),
 claimed AS (
   UPDATE bench_reminder r SET status = 'due', updated_at = %(now)s FROM due WHERE r.id = due.id RETURNING 1),
 made AS (
@@ -47,7 +47,11 @@ SELECT (SELECT count(*) FROM claimed) + 0 * (SELECT count(*) FROM made) + 0 * (S
 _BARE = """
 CREATE TABLE bench_reminder (LIKE reminders_reminder INCLUDING ALL);
 CREATE TABLE bench_delivery (LIKE reminders_delivery INCLUDING ALL);
-INSERT INTO bench_reminder SELECT * FROM reminders_reminder;
+INSERT INTO bench_reminder (id, rule_id, person_id, clinic_id, purpose, reminder_class, about_type, due_at, send_at,
+  expires_at, status, reason, version, change_number, created_at, updated_at)
+SELECT id, rule_id, person_id, clinic_id, purpose, reminder_class, about_type, due_at, send_at,
+  expires_at, status, reason, version, change_number, created_at, updated_at FROM reminders_reminder;
+ALTER TABLE bench_reminder SET (fillfactor = 75);
 ALTER TABLE bench_reminder ADD FOREIGN KEY (rule_id) REFERENCES reminders_rule (id);
 ALTER TABLE bench_delivery ADD FOREIGN KEY (reminder_id) REFERENCES bench_reminder (id);
 GRANT SELECT, INSERT, UPDATE ON bench_reminder, bench_delivery TO afterglow_app, afterglow_dispatch

@@ -23,10 +23,16 @@ class Sink:
     honours_key = True
     is_brief = True
 
-    def __init__(self, port: int) -> None:
-        self._line = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._line.connect(("127.0.0.1", port))
-        self._line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self) -> None:
+        self._lines: dict[int, socket.socket] = {}
+
+    def _line(self) -> socket.socket:
+        """Each process has a line of its own, made at its first use."""
+        if os.getpid() not in self._lines:
+            line = socket.create_connection(("127.0.0.1", int(os.environ["BENCH_COUNTER"])))
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._lines[os.getpid()] = line
+        return self._lines[os.getpid()]
 
     def is_set_up(self) -> bool:
         """Always."""
@@ -43,28 +49,21 @@ class Sink:
         """The line, which stays open."""
         from backend.reminders.channels.base import Fate, Outcome
 
-        taken = Outcome(Fate.SENT)
+        taken, line = Outcome(Fate.SENT), self._line()
 
         def send(parcel: Any) -> Outcome:
             words = parcel.letter.subject.encode()[:40].ljust(40)
-            self._line.sendall(parcel.key.bytes + words)
+            line.sendall(parcel.key.bytes + words)
             return taken
 
         yield send
 
 
 def install() -> None:
-    """Puts it in the place of notifications; each process has a line of its own, made at its first use."""
+    """Puts it in the place of notifications."""
     from backend.reminders import channels
 
-    class Lazy:
-        def __getattr__(self, what: str) -> Any:
-            if lines.get(os.getpid()) is None:
-                lines[os.getpid()] = Sink(int(os.environ["BENCH_COUNTER"]))
-            return getattr(lines[os.getpid()], what)
-
-    lines: dict[int, Sink] = {}
-    channels.OUTWARD[NAME] = Lazy()  # type: ignore[assignment]
+    channels.OUTWARD[NAME] = Sink()
 
 
 def main(part: str) -> None:

@@ -97,7 +97,9 @@ def start_postgres(place: Home, *, port: int) -> Server:
         "unix_socket_directories": "",
         "password_encryption": "scram-sha-256",
         "max_connections": "200",
-        "shared_buffers": "128MB",
+        # A million rules with their ledger stay in memory; taken only as it is used.
+        "shared_buffers": "512MB",
+        "max_wal_size": "4GB",
         "timezone": "UTC",
         "log_timezone": "UTC",
         # A refused row would stand in the log with all its values, once in DETAIL and once in STATEMENT, and a value

@@ -146,7 +146,7 @@ DATABASES = {
 # The dispatcher asks by index only; tables that grew since their statistics were made must not be read from end to end.
 # And whoever is stopped in the midst of a claim must not hold its lock for as long as it sleeps.
 DATABASES["dispatch"]["OPTIONS"]["options"] = (
-    "-c enable_seqscan=off -c jit=off -c idle_in_transaction_session_timeout=10s"
+    "-c enable_seqscan=off -c jit=off -c plan_cache_mode=force_custom_plan -c idle_in_transaction_session_timeout=10s"
 )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6379/0")

@@ -23,8 +23,8 @@ _CHAIN_LATE = timedelta(seconds=30)
 _OLDEST = """
 SELECT c.reminder_class,
   extract(epoch FROM %(now)s - least(
-    (SELECT min(r.send_at) FROM reminders_reminder r
-     WHERE r.status IN ('planned', 'snoozed') AND r.reminder_class = c.reminder_class AND r.send_at <= %(now)s),
+    (SELECT min(r.claim_at) FROM reminders_reminder r
+     WHERE r.reminder_class = c.reminder_class AND r.claim_at <= %(now)s),
     (SELECT min(d.try_at) FROM reminders_delivery d
      WHERE d.status = 'pending' AND d.reminder_class = c.reminder_class AND d.try_at <= %(now)s)))::float
 FROM unnest(%(classes)s::text[]) AS c(reminder_class)

@@ -30,9 +30,9 @@ _ALONE = "SELECT pg_try_advisory_xact_lock(%(space)s::int, %(place)s::int)"
 # is held is passed over, and the second statement, which begins when the rows are ours, sees the rule as it will stay.
 _TAKE = """
 SELECT id FROM reminders_reminder
-WHERE status IN ('planned', 'snoozed') AND reminder_class = %(class)s AND send_at <= %(now)s
+WHERE reminder_class = %(class)s AND claim_at <= %(now)s
   AND get_byte(uuid_send(person_id), 15) %% %(shards)s = %(shard)s
-ORDER BY send_at LIMIT %(most)s FOR NO KEY UPDATE SKIP LOCKED
+ORDER BY claim_at LIMIT %(most)s FOR NO KEY UPDATE SKIP LOCKED
 """
 
 _PUT_OFF = "UPDATE reminders_reminder SET send_at = %(until)s WHERE id = ANY(%(ids)s)"

@@ -29,13 +29,6 @@ _SWEEP_SECONDS = 10.0
 _SHIFT_SECONDS = 5.0
 _NUMBERED_AT_ONCE = 5_000
 
-_CLOSE_SNOOZED = """
-UPDATE reminders_reminder SET status = 'expired', reason = 'window_closed', change_number = NULL, updated_at = %(now)s
-WHERE id IN (SELECT id FROM reminders_reminder
-             WHERE status = 'snoozed' AND send_at IS NULL AND expires_at <= %(now)s
-             LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED)
-"""
-
 _PENDING = """
 SELECT count(*) FROM (SELECT FROM reminders_delivery WHERE status = 'pending' AND try_at <= %s LIMIT %s) AS waiting
 """
@@ -102,9 +95,6 @@ def _keep_the_ledger(now: datetime) -> int:
     claimed = claiming.claim(now=now, told=lambda _: doorbell.ring_aside(WORKERS))
     nudging.nudge(now=now)
     leases.recover(now=now)
-    with access.dispatching("expire"), connections["dispatch"].cursor() as cursor:
-        cursor.execute(_CLOSE_SNOOZED, {"now": now})
-        figures.add("expired", "window_closed", cursor.rowcount)
     number()
     figures.flush()
     return claimed

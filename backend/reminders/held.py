@@ -21,6 +21,7 @@ def declare() -> None:
             Reminder,
             "person_id",
             section="reminders",
+            hidden=frozenset({"claim_at", "to_nudge_at"}),
             for_clinicians=True,
             clinic="clinic_id",
             kind="reminders",

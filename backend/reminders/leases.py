@@ -28,14 +28,15 @@ WHERE EXISTS (SELECT FROM reminders_delivery d WHERE d.status = 'pending' AND d.
 ORDER BY lane.place
 """
 
+# By their places in the table (ctid): the rows are locked, so they stay there.
 _LEASE = """
 WITH picked AS (
-  SELECT id FROM reminders_delivery
+  SELECT ctid AS place FROM reminders_delivery
   WHERE status = 'pending' AND reminder_class = %(class)s AND channel = %(channel)s AND try_at <= %(before)s
   ORDER BY try_at LIMIT %(most)s FOR UPDATE SKIP LOCKED)
 UPDATE reminders_delivery d
 SET status = %(status)s, lease_token = %(token)s, lease_ends_at = %(until)s, changed_at = %(now)s
-FROM picked WHERE d.id = picked.id
+FROM picked WHERE d.ctid = picked.place
 RETURNING d.id, d.reminder_id, d.channel, d.attempt
 """
 

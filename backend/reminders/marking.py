@@ -23,8 +23,8 @@ claimed AS (
   UPDATE reminders_reminder r
   SET status = v.status, reason = v.reason, updated_at = %(now)s, nudge_at = v.nudge_at,
       send_at = coalesce(v.put_off, r.send_at), expires_at = coalesce(v.put_off_expiry, r.expires_at),
-      change_number = CASE WHEN v.status = 'due' THEN r.change_number ELSE v.number END,
-      version = r.version + CASE WHEN v.status NOT IN ('planned', 'due') AND v.number IS NOT NULL THEN 1 ELSE 0 END,
+      change_number = v.number,
+      version = r.version + CASE WHEN v.status <> 'planned' AND v.number IS NOT NULL THEN 1 ELSE 0 END,
       sent_at = CASE WHEN v.status = 'sent' THEN coalesce(r.sent_at, %(now)s) ELSE r.sent_at END
   FROM v WHERE r.id = v.id
   RETURNING r.id, r.rule_id, r.person_id, r.clinic_id, r.purpose, r.reminder_class, r.about_type, r.about_id, v.again,
@@ -73,8 +73,7 @@ def write(cursor: Any, judged: Sequence[Judged], *, now: datetime) -> None:
         return
     numbers = batches.Numbers()
     people = [each.row.person_id for each in judged]
-    # That it is due is an inner state and takes no number.
-    places = [0 if each.verdict.status == Status.DUE else numbers.place(each.row.person_id) for each in judged]
+    places = [numbers.place(person) for person in people]
     next_places = [numbers.place(each.row.person_id) if each.slot else 0 for each in judged]
     numbers.take(cursor)
     made = [(each.row.id, channel) for each in judged for channel in _ways(each)]

@@ -16,9 +16,9 @@ SELECT r.id,
         WHERE d.reminder_id = r.id AND d.channel <> 'inbox' AND d.status IN ('sent', 'delivered', 'opened', 'unknown')
         ORDER BY d.changed_at DESC LIMIT 1)
 FROM reminders_reminder r JOIN reminders_rule rule ON rule.id = r.rule_id
-WHERE r.status = 'sent' AND r.nudge_at <= %(now)s
+WHERE r.to_nudge_at <= %(now)s
   AND r.sent_at + make_interval(mins => coalesce(rule.nudge_minutes, 0)) <= %(now)s
-ORDER BY r.nudge_at LIMIT %(most)s FOR NO KEY UPDATE OF r SKIP LOCKED
+ORDER BY r.to_nudge_at LIMIT %(most)s FOR NO KEY UPDATE OF r SKIP LOCKED
 """
 
 # `nudge_at` goes in the same transaction, so it comes once, also under two beats.

@@ -38,10 +38,12 @@ WHERE d.id = v.id AND d.lease_token = %(token)s AND d.status IN ('sending', 'unk
 RETURNING d.id
 """
 
+# Patients know of it since it was claimed: that it left is no change of theirs, that it may not have arrived is one.
+# In the order given: everyone locks several reminders by their ids.
 _SENT = """
 UPDATE reminders_reminder r SET status = 'sent', reason = %(reason)s, sent_at = coalesce(r.sent_at, %(now)s),
-  change_number = v.number, version = r.version + CASE WHEN v.number IS NULL THEN 0 ELSE 1 END, updated_at = %(now)s
-FROM unnest(%(reminders)s::uuid[], %(numbers)s::bigint[]) AS v(id, number)
+  change_number = CASE WHEN r.reason = %(reason)s THEN r.change_number END, updated_at = %(now)s
+FROM unnest(%(reminders)s::uuid[]) AS v(id)
 WHERE r.id = v.id AND (r.status = 'due' OR (r.status = 'sent' AND r.reason = 'unconfirmed'))
 RETURNING r.reminder_class, r.send_at, r.sent_at
 """
@@ -84,25 +86,12 @@ def finish(cursor: Any, *, results: Sequence[Result], token: uuid.UUID, now: dat
                 figures.add("failed", leased.channel)
     figures.handed((leased.channel, outcome.fate.value) for leased, _, outcome in results)
     for fate, reason in ((Fate.SENT, ""), (Fate.UNKNOWN, "unconfirmed")):
-        if handed := [(e.reminder_id, begun.matter.person_id) for e, begun, o in results if o.fate is fate]:
-            _mark(cursor, handed, reason=reason, now=now)
+        if handed := sorted({each.reminder_id for each, _, outcome in results if outcome.fate is fate}):
+            marked = {"now": now, "reason": reason, "reminders": handed}
+            figures.left(batches.rows(cursor, _SENT, marked), now=now)
     attempts.add(cursor, again, now=now)
     if hopeless:
         cursor.execute(_FAILED, {"reminders": hopeless, "now": now})
-
-
-def _mark(cursor: Any, handed: Sequence[tuple[uuid.UUID, uuid.UUID]], *, reason: str, now: datetime) -> None:
-    """These reminders of these persons were sent; each change gets its number in the same statement.
-
-    In the order of their ids, as everyone locks several reminders.
-    """
-    ordered = sorted(set(handed))
-    people, numbers = [person for _, person in ordered], batches.Numbers()
-    places = [numbers.place(person) for person in people]
-    numbers.take(cursor)
-    reminders = [reminder for reminder, _ in ordered]
-    values = {"now": now, "reason": reason, "reminders": reminders, "numbers": numbers.of(people, places)}
-    figures.left(batches.rows(cursor, _SENT, values), now=now)
 
 
 def _tries(cursor: Any, leased: Leased) -> int:

@@ -36,8 +36,8 @@ ON CONFLICT (name) DO UPDATE SET beat_at = greatest(reminders_heartbeat.beat_at,
 """
 
 _BACKLOG = """
-SELECT (SELECT count(*) FROM reminders_reminder WHERE status IN ('planned', 'snoozed') AND send_at <= %(now)s),
-       (SELECT min(send_at) FROM reminders_reminder WHERE status IN ('planned', 'snoozed') AND send_at <= %(now)s),
+SELECT (SELECT count(*) FROM reminders_reminder WHERE claim_at <= %(now)s),
+       (SELECT min(claim_at) FROM reminders_reminder WHERE claim_at <= %(now)s),
        (SELECT count(*) FROM reminders_delivery WHERE status = 'pending' AND try_at <= %(now)s),
        (SELECT min(try_at) FROM reminders_delivery WHERE status = 'pending' AND try_at <= %(now)s),
        (SELECT count(*) FROM reminders_delivery WHERE status = 'unknown')

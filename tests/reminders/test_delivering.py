@@ -102,9 +102,13 @@ def test_a_mail_whose_sender_died_while_sending_is_parked_for_staff_and_not_sent
     (held,) = lease(DUE, token)
     with access.dispatching(), batches.cursor() as cursor:
         assert len(leases.start(cursor, ids=[held.id], token=token, now=DUE)) == 1
+    told = ledger(cast.patient)[0]
     leases.recover(now=later(seconds=121))
     assert emails(cast.patient) == [(1, "unknown", "lease expired")]
-    assert (ledger(cast.patient)[0].status, ledger(cast.patient)[0].reason) == ("sent", "unconfirmed")
+    dispatch.number()
+    row = ledger(cast.patient)[0]
+    assert (row.status, row.reason) == ("sent", "unconfirmed")
+    assert (row.version, row.change_number > told.change_number) == (told.version + 1, True)  # the patient is told so
     assert dispatch.deliver(now=later(seconds=200)) == 0
     assert post.mails == []
 

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, F, Q, When
+from django.db.models.functions import Coalesce
 
 from backend.accounts.models import Clinic, Person
 from backend.common.fields import NoteField
@@ -109,7 +110,8 @@ def _copied(model: type[Model], **options: Any) -> "models.ForeignKey[Model, Mod
 class Reminder(models.Model):
     """One reminder of one rule at one instant. `due_at` never moves; `send_at` is when it goes out.
 
-    `change_number` is empty while a change by the dispatcher waits for its number (`dispatch.number`).
+    `change_number` is empty while a change by the dispatcher waits for its number (`dispatch.number`). No index knows
+    `status` itself: what is sent keeps all its index entries, and the row its page (PostgreSQL, 'Heap-Only Tuples').
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
@@ -135,6 +137,17 @@ class Reminder(models.Model):
     change_number = models.BigIntegerField(null=True, blank=True)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
+    # When the engine takes it up: to tell it, or to close what was put off until it is done.
+    claim_at = models.GeneratedField(
+        expression=Case(When(status__in=[Status.PLANNED, Status.SNOOZED], then=Coalesce("send_at", "expires_at"))),
+        output_field=models.DateTimeField(null=True),
+        db_persist=True,
+    )
+    to_nudge_at = models.GeneratedField(
+        expression=Case(When(status=Status.SENT, then=F("nudge_at"))),
+        output_field=models.DateTimeField(null=True),
+        db_persist=True,
+    )
 
     class Meta:
         constraints = [
@@ -152,20 +165,9 @@ class Reminder(models.Model):
         ]
         indexes: ClassVar = [
             models.Index(
-                fields=["reminder_class", "send_at"],
-                condition=Q(status__in=[Status.PLANNED, Status.SNOOZED]),
-                name="reminder_to_claim",
+                fields=["reminder_class", "claim_at"], condition=Q(claim_at__isnull=False), name="reminder_to_claim"
             ),
-            models.Index(
-                fields=["expires_at"],
-                condition=Q(status=Status.SNOOZED, send_at__isnull=True),
-                name="reminder_to_expire",
-            ),
-            models.Index(
-                fields=["nudge_at"],
-                condition=Q(status=Status.SENT, nudge_at__isnull=False),
-                name="reminder_to_nudge",
-            ),
+            models.Index(fields=["to_nudge_at"], condition=Q(to_nudge_at__isnull=False), name="reminder_to_nudge"),
             models.Index(fields=["person"], condition=Q(change_number__isnull=True), name="reminder_to_number"),
             models.Index(fields=["person", "-due_at", "-id"], name="reminder_list_of_person"),
             models.Index(fields=["person", "change_number"], name="reminder_for_sync"),
