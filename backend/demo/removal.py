@@ -14,8 +14,8 @@ from backend.accounts.models import Clinic, Membership, Person
 def remove(clinics: list[UUID]) -> int:
     """Removes the clinics, their rows, and the persons who belong to no other clinic; returns how many persons.
 
-    Runs inside the caller's transaction. Foreign keys are checked at commit, so the order does not matter; the triggers
-    that write history and protect it are asleep meanwhile, since nothing of it may stay.
+    Runs inside the caller's transaction. The ledger of reminders checks its foreign keys at once, all other tables at
+    commit. The triggers that write history and protect it are asleep meanwhile, since nothing of it may stay.
     """
     theirs = Membership.objects.filter(clinic_id__in=clinics).values("person_id")
     elsewhere = Membership.objects.exclude(clinic_id__in=clinics).values("person_id")
@@ -31,8 +31,11 @@ def remove(clinics: list[UUID]) -> int:
 
 
 def _pointers(tables: Collection[str]) -> Iterator[tuple[type[models.Model], models.ForeignKey[Any, Any]]]:
-    """Every column that names a person or a clinic, in all tables, those of the history too."""
-    for model in apps.get_models():
+    """Every column that names a person or a clinic, in all tables, those of the history too.
+
+    The last defined table comes first: within a room, what points comes after what it points to.
+    """
+    for model in reversed(list(apps.get_models())):
         if model._meta.db_table not in tables:  # some models are only a way to ask (pghistory's Events)
             continue
         for field in model._meta.concrete_fields:
