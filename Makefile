@@ -6,7 +6,7 @@ PYTEST ?=
 N ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test torture lint audit format openapi roles bench bench-ingest bench-trend bench-protections bench-reminders demo-load backup restore clean lock dev python
+.PHONY: help run test torture lint audit format openapi roles bench bench-ingest bench-trend bench-protections bench-reminders bench-pushes demo-load backup restore clean lock dev python
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,7 +44,7 @@ openapi: dev  ## write docs/openapi.yaml from the code
 roles: dev  ## write docs/roles.md, the table of who may do what, from the code
 	@$(EXEC) python backend/manage.py write_roles
 
-bench: bench-ingest bench-trend bench-protections bench-reminders  ## all measurements, each with its limit and the naive way in the same run
+bench: bench-ingest bench-trend bench-protections bench-reminders bench-pushes  ## all measurements, each with its limit and the naive way in the same run
 
 bench-ingest: dev  ## check-ins a second, one by one and in batches
 	@$(EXEC) python -m bench.ingest $(BENCH)
@@ -57,6 +57,9 @@ bench-protections: dev  ## what isolation, history, audit and chain cost, each a
 
 bench-reminders: dev  ## claims, deliveries and lateness on a million rules; takes some minutes
 	@$(EXEC) python -m bench.reminders $(BENCH)
+
+bench-pushes: dev  ## pushes a second to a service that answers slowly, one after another and side by side
+	@$(EXEC) python -m bench.pushes $(BENCH)
 
 demo-load: dev  ## a demo clinic of N check-ins (N=10000000 takes a few minutes)
 	@$(EXEC) python backend/manage.py demo_load --check-ins $(N)

@@ -20,6 +20,7 @@ class Sink:
 
     name = NAME
     at_once = 20
+    threads = 1  # a socket of loopback keeps nobody waiting
     honours_key = True
     is_brief = True
 

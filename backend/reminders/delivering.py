@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -10,7 +11,7 @@ import structlog
 from django.db import DatabaseError
 
 from backend.accounts import access, consents
-from backend.reminders import addresses, batches, channels, leases, letters, notices, outcomes, passing
+from backend.reminders import addresses, batches, channels, leases, letters, notices, outcomes, passing, side_by_side
 from backend.reminders.addresses import Dead
 from backend.reminders.channels.base import Channel, Fate, Outcome, Parcel, Send, Unreachable
 from backend.reminders.codes import BY_URGENCY, Purpose, ReminderClass
@@ -49,7 +50,8 @@ class _Shift:
         """So many left in so many seconds."""
         if sent and channel.honours_key:
             fitting = int(sent * _PACE_SECONDS / max(seconds, 0.001))
-            self._pace[channel.name] = max(channel.at_once, min(AT_ONCE, fitting))
+            full = fitting - fitting % channel.threads  # no thread waits for the last one's answer with nothing in hand
+            self._pace[channel.name] = max(channel.at_once, min(AT_ONCE, full))
 
 
 def deliver(
@@ -110,7 +112,7 @@ class _Hand:
         self._channel, self._shift, self._token = channel, shift, uuid.uuid4()
         self._leased: dict[uuid.UUID, Leased] = {}
         self._waiting: list[uuid.UUID] = []
-        self._begun: list[Started] = []
+        self._begun: deque[Started] = deque()
         self._results: list[Result] = []
         self.handed = 0
 
@@ -127,7 +129,7 @@ class _Hand:
     def lease(self, reminder_class: ReminderClass, before: datetime) -> None:
         """Takes deliveries; those whose provider honours a key are begun with it."""
         channel, shift = self._channel, self._shift
-        leased, self._begun = leases.lease(
+        leased, begun = leases.lease(
             reminder_class=reminder_class,
             channel=channel.name,
             most=shift.size(channel),
@@ -135,7 +137,7 @@ class _Hand:
             before=before,
             now=shift.now,
         )
-        self._leased = {each.id: each for each in leased}
+        self._leased, self._begun = {each.id: each for each in leased}, deque(begun)
         self._waiting = [] if channel.honours_key else list(self._leased)
 
     def give(self, send: Send) -> None:
@@ -146,7 +148,7 @@ class _Hand:
         while self._waiting and not self._shift.over:
             at_once = self._channel.at_once
             chunk, self._waiting = self._waiting[:at_once], self._waiting[at_once:]
-            self._begun = self._turn(chunk)
+            self._begun = deque(self._turn(chunk))
             self._give_begun(send)
 
     def settle(self, *, try_at: datetime, error: str) -> None:
@@ -162,13 +164,15 @@ class _Hand:
                     )
 
     def _give_begun(self, send: Send) -> None:
-        while self._begun:
-            started = self._begun[-1]
-            leased = self._leased[started.id]
-            outcome = _hand_over(self._channel, send, leased, started, self._shift)
-            self._begun.pop()
-            self._results.append((leased, started, outcome))
-            self.handed += 1
+        before = len(self._results)
+        try:
+            side_by_side.each(self._begun, lambda started: self._give_one(send, started), threads=self._channel.threads)
+        finally:
+            self.handed += len(self._results) - before
+
+    def _give_one(self, send: Send, started: Started) -> None:
+        leased = self._leased[started.id]
+        self._results.append((leased, started, _hand_over(self._channel, send, leased, started, self._shift)))
 
     def _turn(self, chunk: Sequence[uuid.UUID]) -> list[Started]:
         """One commit: the outcomes of the last hand-over and the `sending` of the next."""

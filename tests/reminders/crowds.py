@@ -153,14 +153,17 @@ class Phones(PushService):
         super().__init__(b64(point))
         self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # senders die here
         self.strikes = Strikes()
+        self._counting = threading.Lock()
         self.at: dict[uuid.UUID, datetime] = {}
 
     def take(self, path: str, headers: dict[str, str], body: bytes) -> Reply:
         """Takes it; a strike falls before the answer."""
-        before = len(self.taken)
-        reply = super().take(path, headers, body)
-        if len(self.taken) > before:
-            self.at.setdefault(uuid.UUID(self.taken[-1].payload["reminder"]), clock.now())
+        with self._counting:  # pushes come side by side
+            before = len(self.taken)
+            reply = super().take(path, headers, body)
+            taken = self.taken[before:]
+        for each in taken:
+            self.at.setdefault(uuid.UUID(each.payload["reminder"]), clock.now())
             self.strikes.one_more()
         return reply
 

@@ -44,6 +44,13 @@ def test_a_breaker_opens_lets_one_try_and_waits_longer_each_time():
     assert breaker.wait(now) is None
 
 
+def test_those_that_were_on_their_way_when_it_opened_do_not_make_it_wait_longer():
+    breaker = Breaker("test")
+    for _ in range(4 * FAILURES):
+        breaker.failed(DUE)
+    assert breaker.wait(DUE) == FIRST_PAUSE
+
+
 def test_a_mail_server_that_is_away_is_left_alone_and_safety_still_knocks(settings):
     mail_is_away(settings)
     for _ in range(FAILURES):

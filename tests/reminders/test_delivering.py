@@ -186,7 +186,7 @@ def test_an_address_that_no_mail_can_have_stops_nobody_elses(cast, post, address
 class Bewildered:
     """A channel that fails in a way that nobody expected."""
 
-    name, is_brief, at_once, honours_key = "email", False, 1, False
+    name, is_brief, at_once, threads, honours_key = "email", False, 1, 1, False
 
     def is_set_up(self):
         return True

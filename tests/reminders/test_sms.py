@@ -1,7 +1,5 @@
 """Text messages leave through a gateway in its real wire format, to confirmed numbers only, in plain short words."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -9,6 +7,7 @@ import requests
 
 from backend.reminders import claiming, dispatch
 from backend.reminders.channels import sms
+from backend.reminders.channels.lines import Lines
 from backend.reminders.channels.sms import Sms
 from backend.reminders.models import BlockedAddress
 from tests.live import free_port
@@ -118,14 +117,8 @@ class Cut(requests.Session):
         raise requests.ReadTimeout
 
 
-@contextmanager
-def cut() -> Iterator[Cut]:
-    with Cut() as session:
-        yield session
-
-
 def test_a_text_whose_answer_was_lost_is_in_doubt_and_not_sent_again(cast, gateway, monkeypatch):
-    monkeypatch.setattr(sms.requests, "Session", cut)
+    monkeypatch.setattr(sms, "_GATEWAY", Lines(Cut))
     claimed(cast.patient)
     dispatch.deliver(now=DUE)
     assert texts(cast.patient) == [(1, "unknown", "ReadTimeout")]

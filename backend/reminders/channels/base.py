@@ -114,7 +114,7 @@ class Unreachable(Exception):
         self.wait = wait
 
 
-# Once something was handed over it answers, if need be UNKNOWN; it raises only while nothing was.
+# Asks no database. Once something was handed over it answers, if need be UNKNOWN; it raises only while nothing was.
 Send = Callable[[Parcel], Outcome]
 
 
@@ -131,6 +131,11 @@ class Channel(Protocol):
     @property
     def at_once(self) -> int:
         """How many parcels may be in hand between two commits: more than one only where the key is honoured."""
+        ...
+
+    @property
+    def threads(self) -> int:
+        """How many parcels are on their way side by side; with more than one, in threads of their own."""
         ...
 
     @property

@@ -1,8 +1,9 @@
 """A breaker for each provider: one that fails again and again is left alone for a while, so that nobody waits for it.
 
-Kept in each process: five failures in a row are soon seen by all of them, and no lock is needed.
+Kept in each process: five failures in a row are soon seen by all of them. Its threads share them.
 """
 
+import threading
 from collections import OrderedDict
 from datetime import datetime, timedelta
 
@@ -24,41 +25,50 @@ class Breaker:
         self._failures = 0
         self._pause = FIRST_PAUSE
         self._open_until: datetime | None = None
+        self._on_trial = False
 
     def wait(self, now: datetime) -> timedelta | None:
         """How long nothing should be sent there; None when it may be. Who gets None first after a pause tries alone."""
-        if self._open_until is None:
+        with _lock:
+            if self._open_until is None:
+                return None
+            if now < self._open_until:
+                return self._open_until - now
+            self._open_until, self._on_trial = now + self._pause, True
             return None
-        if now < self._open_until:
-            return self._open_until - now
-        self._open_until = now + self._pause
-        return None
 
     def failed(self, now: datetime) -> None:
         """The provider could not be reached, or said that it is broken."""
-        self._failures += 1
-        if self._failures < FAILURES:
-            return
-        if self._failures > FAILURES:
-            self._pause = min(self._pause * 2, LONGEST_PAUSE)
-        self._open_until = now + self._pause
+        with _lock:
+            if self._open_until is None:
+                self._failures += 1
+                if self._failures < FAILURES:
+                    return
+            elif self._on_trial or now >= self._open_until:
+                self._pause = min(self._pause * 2, LONGEST_PAUSE)
+            else:
+                return  # it was on its way when the others failed, or did not heed the pause: nothing new
+            self._open_until, self._on_trial = now + self._pause, False
         log.warning("provider left alone", provider=self._name, seconds=self._pause.total_seconds())
 
     def worked(self) -> None:
         """The provider answered, whatever it said."""
-        self._failures, self._pause, self._open_until = 0, FIRST_PAUSE, None
+        with _lock:
+            self._failures, self._pause, self._open_until, self._on_trial = 0, FIRST_PAUSE, None, False
 
 
+_lock = threading.Lock()
 _known: OrderedDict[str, Breaker] = OrderedDict()
 
 
 def of(provider: str) -> Breaker:
     """The breaker of a provider in this process."""
-    if provider not in _known:
-        _known[provider] = Breaker(provider)
-        while len(_known) > _MOST:
-            _known.popitem(last=False)
-    return _known[provider]
+    with _lock:
+        if provider not in _known:
+            _known[provider] = Breaker(provider)
+            while len(_known) > _MOST:
+                _known.popitem(last=False)
+        return _known[provider]
 
 
 def forget() -> None:

@@ -39,7 +39,7 @@ class Email:
 
     name: str = Name.EMAIL
     is_brief = False
-    at_once = 1
+    at_once = threads = 1
     honours_key = False
 
     def is_set_up(self) -> bool:

@@ -47,9 +47,11 @@ class _Tokens:
             self._held = (account["private_key"], token, ends_at)
             return token
 
-    def drop(self) -> None:
-        """The token was refused; the next call asks for another."""
-        self._held = None
+    def drop(self, refused: str | None = None) -> None:
+        """This token was refused, or any: the next call asks for another. One that came meanwhile stays."""
+        with self._lock:
+            if refused is None or (self._held is not None and self._held[1] == refused):
+                self._held = None
 
 
 _tokens = _Tokens()
@@ -118,13 +120,14 @@ def post(session: requests.Session, message: Mapping[str, Any], *, now: datetime
         return Answer(Kind.LATER, "left alone for a while", wait)
     url = f"{settings.FCM_URL}/v1/projects/{quote(settings.FCM_SERVICE_ACCOUNT['project_id'], safe='')}/messages:send"
     try:
-        headers = {"Authorization": f"Bearer {_tokens.get(session, now=now)}"}
+        token = _tokens.get(session, now=now)
+        headers = {"Authorization": f"Bearer {token}"}
         answer = session.post(url, json={"message": message}, headers=headers, timeout=_PATIENCE, allow_redirects=False)
     except (NoToken, requests.RequestException) as error:
         breaker.failed(now)
         return Answer(Kind.LATER, str(error) if isinstance(error, NoToken) else type(error).__name__)
     if answer.status_code == 401:
-        _tokens.drop()
+        _tokens.drop(token)
     if answer.status_code >= 500 or answer.status_code == 401:
         breaker.failed(now)
     else:

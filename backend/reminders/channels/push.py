@@ -2,13 +2,14 @@
 
 It honours a key: tag, topic and collapse id are the reminder's own, so a push that comes twice takes the place of the
 first on the screen and in the services' queues. Hence 20 may be in hand at once, and what a killed worker had begun is
-simply sent again.
+simply sent again. They leave side by side, for a service on another continent takes a tenth of a second to answer.
 """
 
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 
 import requests
 from django.conf import settings
@@ -19,11 +20,16 @@ from backend.reminders import answer_tokens
 from backend.reminders.channels import fcm, webpush
 from backend.reminders.channels.answers import Answer, Kind
 from backend.reminders.channels.base import Address, Fate, Letter, Outcome, Parcel, Send, Target
+from backend.reminders.channels.lines import Lines
 from backend.reminders.codes import Channel as Name
 from backend.reminders.codes import ReminderClass
 
 # RFC 8030, 5.3: a `low` push waits for Wi-Fi and power; none of ours may wait so long.
 _URGENCY = {ReminderClass.SAFETY: "high", ReminderClass.CARE: "high", ReminderClass.HABIT: "normal"}
+
+# To hosts that clients chose, by whether this machine itself may be among them; and to Google's.
+_CHOSEN = {loopback: Lines(partial(outward.session, loopback=loopback)) for loopback in (False, True)}
+_GOOGLE = Lines(requests.Session)
 
 
 class Push:
@@ -31,7 +37,7 @@ class Push:
 
     name: str = Name.PUSH
     is_brief = True
-    at_once = 20
+    at_once = threads = 20
     honours_key = True
 
     def is_set_up(self) -> bool:
@@ -45,14 +51,13 @@ class Push:
 
     @contextmanager
     def open(self, *, now: datetime, urgent: bool = False) -> Iterator[Send]:
-        """Two sessions: one for hosts that clients chose, one for Google's."""
-        with outward.session(loopback=settings.PUSH_TO_LOOPBACK) as chosen, requests.Session() as google:
+        """Nothing is opened: each thread keeps its connections, and each host has a breaker of its own."""
 
-            def send(parcel: Parcel) -> Outcome:
-                letter = parcel.letter
-                return _gathered(parcel, lambda target: _to_one(chosen, google, parcel, letter, target))
+        def send(parcel: Parcel) -> Outcome:
+            letter = parcel.letter
+            return _gathered(parcel, lambda target: _to_one(parcel, letter, target))
 
-            yield send
+        yield send
 
 
 def _is_reachable(push: object) -> bool:
@@ -66,9 +71,7 @@ def tag_of(parcel: Parcel) -> str:
     return parcel.reminder_id.hex
 
 
-def _to_one(
-    chosen: requests.Session, google: requests.Session, parcel: Parcel, letter: Letter, target: Target
-) -> Answer:
+def _to_one(parcel: Parcel, letter: Letter, target: Target) -> Answer:
     urgent = parcel.reminder_class == ReminderClass.SAFETY
     data = {
         "tag": tag_of(parcel),
@@ -85,10 +88,10 @@ def _to_one(
             token=token, title=title, body=body, data=data, tag=tag_of(parcel), until_at=parcel.until_at,
             now=parcel.now, urgent=_URGENCY[parcel.reminder_class] == "high",
         )  # fmt: skip
-        return fcm.post(google, message, now=parcel.now, urgent=urgent)
+        return fcm.post(_GOOGLE.session(), message, now=parcel.now, urgent=urgent)
     payload = json.dumps({"title": title, "body": body, **data}, ensure_ascii=False, separators=(",", ":"))
     return webpush.post(
-        chosen,
+        _CHOSEN[settings.PUSH_TO_LOOPBACK].session(),
         target.push,
         payload.encode(),
         topic=tag_of(parcel),

@@ -15,6 +15,7 @@ from backend.accounts.models import Device, Person
 from backend.common import outward
 from backend.reminders.channels.answers import retry_after
 from backend.reminders.channels.base import Address, Fate, Outcome, Parcel, Send, Unreachable, fingerprint
+from backend.reminders.channels.lines import Lines
 from backend.reminders.codes import Channel as Name
 
 # GSM 03.38, the basic table: one message holds 160 of these.
@@ -27,6 +28,8 @@ LONGEST = 160
 # 21211 not a valid number, 21214 and 21217 neither, 21610 its owner wrote STOP, 21614 no mobile.
 _DEAD = {21211, 21214, 21217, 21610, 21614}
 _PATIENCE = (outward.CONNECT_SECONDS, outward.READ_SECONDS)
+
+_GATEWAY = Lines(requests.Session)
 
 
 class Sms:
@@ -45,6 +48,11 @@ class Sms:
         """20 with such a key, else 1."""
         return 20 if self.honours_key else 1
 
+    @property
+    def threads(self) -> int:
+        """All that may be in hand: a gateway takes its time."""
+        return self.at_once
+
     def is_set_up(self) -> bool:
         """With a gateway's address and account."""
         return bool(settings.SMS_URL)
@@ -57,20 +65,13 @@ class Sms:
 
     @contextmanager
     def open(self, *, now: datetime, urgent: bool = False) -> Iterator[Send]:
-        """One session with the gateway."""
-        with requests.Session() as session:
+        """Nothing is opened: each thread keeps its session with the gateway."""
 
-            def send(parcel: Parcel) -> Outcome:
-                letter = parcel.letter
-                return post(
-                    session,
-                    parcel.address.line,
-                    f"{letter.subject}: {letter.text}",
-                    key=str(parcel.key),
-                    now=parcel.now,
-                )
+        def send(parcel: Parcel) -> Outcome:
+            words = f"{parcel.letter.subject}: {parcel.letter.text}"
+            return post(_GATEWAY.session(), parcel.address.line, words, key=str(parcel.key), now=parcel.now)
 
-            yield send
+        yield send
 
 
 def post(session: requests.Session, number: str, text: str, *, key: str, now: datetime) -> Outcome:

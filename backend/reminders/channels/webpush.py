@@ -141,7 +141,9 @@ def post(
         answer = session.post(
             endpoint, data=body, headers=headers, timeout=patience, allow_redirects=False, stream=True
         )
-        answer.close()  # what it says beside its status is of no use, and may be long
+        if answer.headers.get("Content-Length") == "0":
+            answer.content  # noqa: B018 - all is read, so the connection serves the next push too
+        answer.close()  # what it says beside its status is of no use, and may be long or slow
     except outward.NotPublic:
         return Answer(Kind.DEAD, "NotPublic")
     except Exception as error:  # a receiver that a client chose may answer anything, and stops nobody else's
