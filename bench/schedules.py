@@ -80,6 +80,7 @@ def fill(*, rules: int, now: datetime) -> None:
         cursor.execute("SET session_replication_role = replica")
         for statement in (_CLINICS, _PEOPLE, _MEMBERS, _CONSENTS, _RULES, _LEDGER, _COUNTERS, _ZONES):
             cursor.execute(statement, values)
+            cursor.execute("ANALYZE")  # the next one is planned for what is there now
         cursor.execute("RESET session_replication_role")
         cursor.execute("RESET afterglow.purpose")
         cursor.execute("VACUUM (ANALYZE)")
