@@ -110,6 +110,7 @@ class ConsentWithdraw(ConsentView):
     @extend_schema(operation_id="consent_withdraw", request=None, responses={200: CONSENT})
     def post(self, request: Request, purpose: str) -> Response:
         """Records the withdrawal; it closes no alert, lowers none, and removes nothing."""
+        bodies.refuse_any(request)
         one = consents.withdraw(
             patient=_locked(self.actor.person),
             clinic_id=self.actor.here,

@@ -55,6 +55,16 @@ def read(request: Request, shape: type[Body], *, ignored: Collection[str] = ()) 
     return convert(decoded(request), shape, ignored=ignored)
 
 
+class _Nothing(Struct, kw_only=True, frozen=True):
+    """No fields at all."""
+
+
+def refuse_any(request: Request) -> None:
+    """For requests that say all by their address: a field would be ignored, so it is refused. Raises a 400 problem."""
+    if request.body:
+        read(request, _Nothing)
+
+
 def decoded(request: Request) -> Any:
     """The body as plain Python. Raises a 400 or 415 problem."""
     kind = (request.content_type or "").partition(";")[0].strip().lower()

@@ -12,7 +12,7 @@ from enum import StrEnum
 from backend.accounts import access
 from backend.accounts.models import Clinic, Person
 from backend.common import clock
-from backend.reminders import answers, leaving, letters, links, walltime
+from backend.reminders import answers, leaving, letters, links, receipts, walltime
 from backend.reminders.codes import Channel, Purpose, ReminderClass, Status
 from backend.reminders.links import Act, WrongLink
 from backend.reminders.models import Reminder
@@ -100,12 +100,14 @@ def acknowledge(found: Found, *, now: datetime) -> None:
     """The person saw it. Raises WrongLink, answers.Ended."""
     _, person = _read(found)
     answers.acknowledge(reminder_id=found.reminder_id, person=person, now=now)
+    receipts.opened(reminder_id=found.reminder_id, channel=Channel.EMAIL, now=now)
 
 
 def put_off(found: Found, *, until: datetime, now: datetime) -> None:
     """It comes again then. Raises WrongLink, answers.Ended, answers.CannotWait, answers.NotYet."""
     _, person = _read(found)
     answers.snooze(reminder_id=found.reminder_id, person=person, until=until, now=now)
+    receipts.opened(reminder_id=found.reminder_id, channel=Channel.EMAIL, now=now)
 
 
 def stop(found: Found, *, every: bool, now: datetime) -> list[str]:
@@ -141,7 +143,8 @@ def _stand(row: Reminder, now: datetime) -> Stand:
 
 
 def _laters(row: Reminder, person: Person, now: datetime) -> list[Later]:
-    """In an hour, this evening, tomorrow morning: as far as each is possible and not in the person's quiet hours."""
+    """In an hour, this evening, tomorrow morning: as far as each is possible, not in the person's quiet hours, and
+    before the next of its series comes by itself."""
     zone = clock.zone(person.time_zone)
     today = walltime.wall(now, zone).replace(hour=0, minute=0, second=0, microsecond=0)
     evening = walltime.instant(today.replace(hour=_EVENING), zone)
@@ -150,13 +153,22 @@ def _laters(row: Reminder, person: Person, now: datetime) -> list[Later]:
     if evening - now > _AN_HOUR:
         wanted.append(("This evening", evening))
     wanted.append(("Tomorrow", walltime.instant(today.replace(hour=_MORNING) + timedelta(days=1), zone)))
+    next_at = _next_of_series(row)
     return [
         Later(until, f"{name}, at {walltime.wall(until, zone):%H:%M}")
         for name, until in wanted
-        if not (row.status == Status.SNOOZED and row.send_at == until)
+        if (next_at is None or until < next_at)
+        and not (row.status == Status.SNOOZED and row.send_at == until)
         and answers.can_wait(until=until, row=row, rule=row.rule, person=person, now=now)
         and not walltime.quiet_span(until, quiet_from=person.quiet_from, quiet_until=person.quiet_until, zone=zone)
     ]
+
+
+def _next_of_series(row: Reminder) -> datetime | None:
+    if row.rule.rrule is None:
+        return None
+    following = row.rule.reminders.filter(status=Status.PLANNED, due_at__gt=row.due_at)
+    return following.order_by("due_at").values_list("due_at", flat=True).first()
 
 
 def _said(at: datetime, person: Person, now: datetime) -> str:

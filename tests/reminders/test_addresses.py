@@ -123,7 +123,15 @@ def test_a_notifications_own_action_acknowledges_from_its_device_alone(cast, pus
     round_at(DUE)
     token = push_service.taken[0].payload["token"]
     anyone = cast.client()
+    for _ in range(2):
+        shown = anyone.send("POST", "notification-answers", {"token": token, "what": "shown"})
+        assert (shown.status_code, shown.json()["status"]) == (200, "sent"), "that it was shown answers nothing"
+        assert statuses(cast.patient) == [("push", "delivered")]
     done = anyone.send("POST", "notification-answers", {"token": token})
+    assert statuses(cast.patient) == [("push", "opened")]
+    assert anyone.send("POST", "notification-answers", {"token": token, "what": "shown"}).status_code == 200
+    assert statuses(cast.patient) == [("push", "opened")]
+    assert anyone.send("POST", "notification-answers", {"token": token, "what": "burnt"}).status_code == 400
     assert (done.status_code, done.json()["status"]) == (200, "acknowledged")
     assert anyone.send("POST", "notification-answers", {"token": token}).json() == done.json()
     for wrong in (token[:-2] + "xx", "x", token.swapcase(), ""):

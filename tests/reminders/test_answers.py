@@ -47,6 +47,13 @@ def test_acknowledging_twice_is_the_same_as_once(cast, sent):
     assert client.send("POST", f"reminders/{sent.id}/snooze", {"minutes": 30}).status_code == 409
 
 
+def test_a_word_that_acknowledging_would_ignore_is_refused_by_its_name(cast, sent):
+    refused = cast.client(cast.patient).send("POST", f"reminders/{sent.id}/acknowledge", {"minutes": 30})
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (400, "/minutes")
+    assert ledger(cast.patient)[0].status == "sent"
+    assert cast.client(cast.patient).send("POST", f"reminders/{sent.id}/acknowledge", {}).status_code == 200
+
+
 def test_snoozing_keeps_the_due_instant_and_brings_it_again(cast, sent, post):
     client = cast.client(cast.patient)
     body = client.send("POST", f"reminders/{sent.id}/snooze", {"minutes": 30}).json()

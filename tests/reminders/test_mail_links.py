@@ -9,10 +9,11 @@ import time_machine
 from django.conf import settings
 from django.test import Client as Browser
 
+from backend.accounts import access
 from backend.accounts.models import Person
 from backend.reminders import claiming, links, planning
 from backend.reminders.links import Act
-from backend.reminders.models import Purpose, Reminder
+from backend.reminders.models import Delivery, Purpose, Reminder
 from tests.accounts.trail import events
 from tests.reminders.engine import DUE, NOON, appointment, check_in_rule, deliveries, door, later, ledger
 from tests.reminders.mailbox import OPENED, choices, contents, links_in, sent, words
@@ -57,6 +58,35 @@ def test_the_button_says_seen_once_and_for_all(cast, mail, browser):
         assert browser.post(path).status_code == 200
         assert contents() == before
         assert "You saw it already" in words(browser.get(links_in(mail)["later"]))
+
+
+@pytest.mark.parametrize(("act", "form"), [("seen", {}), ("later", {"until": "20261124T1635Z"})])
+def test_whoever_used_the_link_has_the_mail_also_when_that_was_in_doubt(cast, mail, browser, act, form):
+    with access.dispatching():
+        Delivery.objects.using("dispatch").filter(channel="email").update(status="unknown", error="lease expired")
+        Reminder.objects.using("dispatch").filter(status="sent").update(reason="unconfirmed")
+    path = links_in(mail)[act]
+    with time_machine.travel(OPENED, tick=False):
+        browser.get(path)
+        assert [each.status for each in deliveries(cast.patient, channel="email")] == ["unknown"], (
+            "a scanner opens links"
+        )
+        assert browser.post(path, form).status_code == 200
+    assert [each.status for each in deliveries(cast.patient, channel="email")] == ["opened"]
+    row = ledger(cast.patient)[0]
+    assert row.reason == ""
+    told = cast.client(cast.patient).send("GET", f"reminders/{row.id}/explain").json()
+    assert "It was opened by e-mail, 24 November 2026, 21:05." in told["text"]
+
+
+def test_later_offers_nothing_after_the_next_of_its_series(cast, post, browser):
+    check_in_rule(cast.patient, start=DUE.replace(tzinfo=None, hour=8, minute=0), rrule="FREQ=DAILY", now=NOON)
+    morning = DUE.replace(hour=2, minute=30) + timedelta(days=1)  # 8:00 in Mumbai
+    path = links_in(sent(post, morning))["later"]
+    with time_machine.travel(morning + timedelta(minutes=5), tick=False):
+        said = words(browser.get(path))
+        assert "In an hour, at 09:05" in said
+        assert "Tomorrow" not in said
 
 
 def test_what_a_link_did_stands_in_the_trail_as_done_by_the_person(cast, mail, browser):

@@ -232,6 +232,7 @@ class AppointmentAction(AppointmentView):
         Of a series `cancel` ends all that is to come, `no-show` is about the last occurrence that began, the others
         about the next one, unless the path names an occurrence.
         """
+        bodies.refuse_any(request)
         row = self.find(id)
         try:
             row = appointments.answer(appointment=row, status=self.status, now=self.now, occurrence_id=occurrence)

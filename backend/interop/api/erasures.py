@@ -162,6 +162,7 @@ class ErasureCancel(ErasureView):
     @extend_schema(operation_id="erasure_request_cancel", request=None, responses={200: shapes.ERASURE, 409: _NOT_NOW})
     def post(self, request: Request, id: uuid.UUID) -> Response:
         """Possible until the erasure has begun."""
+        bodies.refuse_any(request)
         return self.shown(_or_409(lambda: erasure.cancel(request=self.find(id), now=self.now)))
 
 

@@ -136,6 +136,7 @@ class Acknowledgement(ReminderView):
     )
     def post(self, request: Request, id: uuid.UUID) -> Response:
         """Nothing more is sent of it; again it is the same. 409 when it was never sent and never will be."""
+        bodies.refuse_any(request)
         try:
             answers.acknowledge(reminder_id=id, person=self.actor.person, now=self.now)
         except answers.NoSuchReminder:

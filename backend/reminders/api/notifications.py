@@ -1,6 +1,6 @@
 """The door for a notification's own action: no sign-in, but the token that was pushed to this very device."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from drf_spectacular.utils import extend_schema
 from msgspec import Meta
@@ -14,7 +14,8 @@ from backend.accounts.models import Device
 from backend.common import bodies, client_address, clock, openapi, problems
 from backend.common.bodies import Struct
 from backend.common.problems import Problem
-from backend.reminders import answer_tokens, answers
+from backend.reminders import answer_tokens, answers, receipts
+from backend.reminders.models import Channel, Reminder
 
 _ANSWERED = {
     "type": "object",
@@ -24,9 +25,10 @@ _ANSWERED = {
 
 
 class AnswerBody(Struct, kw_only=True, frozen=True):
-    """What the notification carried."""
+    """What the notification carried, and what became of it: its action was used, or the phone has shown it."""
 
     token: Annotated[str, Meta(min_length=1, max_length=300)]
+    what: Literal["seen", "shown"] = "seen"
 
 
 class NotificationAnswers(APIView):
@@ -46,7 +48,10 @@ class NotificationAnswers(APIView):
         auth=[],
     )
     def post(self, request: Request) -> Response:
-        """The person has seen it; nothing more is sent of it. Again is the same as once."""
+        """`seen`: the person has seen it; nothing more is sent of it. `shown`: it is on the screen, no more than that.
+
+        Again is the same as once.
+        """
         body = bodies.read(request, AnswerBody)
         try:
             held = answer_tokens.read(body.token)
@@ -55,17 +60,25 @@ class NotificationAnswers(APIView):
         request_id, address = getattr(request, "request_id", ""), client_address.address_of(request)
         purpose = f"POST {type(self).__name__}"
         with access.acting_as(held.person_id, None, purpose, held.device_id, request_id, address=address):
-            return Response(self._answered(held))
+            return Response(self._answered(held, body.what))
 
-    def _answered(self, held: answer_tokens.Held) -> dict[str, Any]:
+    def _answered(self, held: answer_tokens.Held, what: str) -> dict[str, Any]:
         mine = Device.objects.filter(id=held.device_id, person_id=held.person_id, push__isnull=False)
         device = mine.select_related("person").first()
         if device is None or not device.person.is_active:
             raise problems.not_found("This token answers no reminder.")
+        now = clock.now()
+        if what == "shown":
+            row = Reminder.objects.filter(id=held.reminder_id, person=device.person).first()
+            if row is None:
+                raise problems.not_found("This token answers no reminder.")
+            receipts.delivered(reminder_id=row.id, channel=Channel.PUSH, now=now)
+            return {"id": row.id, "status": row.status}
         try:
-            row = answers.acknowledge(reminder_id=held.reminder_id, person=device.person, now=clock.now())
+            row = answers.acknowledge(reminder_id=held.reminder_id, person=device.person, now=now)
         except answers.NoSuchReminder:
             raise problems.not_found("This token answers no reminder.") from None
         except answers.Ended as error:
             raise Problem(status=409, code="already_ended", detail=str(error)) from error
+        receipts.opened(reminder_id=row.id, channel=Channel.PUSH, now=now)
         return {"id": row.id, "status": row.status}
