@@ -143,10 +143,12 @@ DATABASES = {
     # The application's role too: attempts to sign in are counted whatever becomes of the request's own transaction.
     "attempts": database("DATABASE_URL", MIRROR="owner"),
 }
-# The dispatcher asks by index only; tables that grew since their statistics were made must not be read from end to end.
+# The dispatcher asks by index only and in its order; tables that grew since their statistics were made must not be read
+# from end to end, nor all that is due be sorted for each batch.
 # And whoever is stopped in the midst of a claim must not hold its lock for as long as it sleeps.
 DATABASES["dispatch"]["OPTIONS"]["options"] = (
-    "-c enable_seqscan=off -c jit=off -c plan_cache_mode=force_custom_plan -c idle_in_transaction_session_timeout=10s"
+    "-c enable_seqscan=off -c enable_bitmapscan=off -c jit=off -c plan_cache_mode=force_custom_plan"
+    " -c idle_in_transaction_session_timeout=10s"
 )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6379/0")
