@@ -186,3 +186,32 @@ def test_a_lane_is_found_past_any_backlog_of_another(cast):
     condition = next(line for line in plan.splitlines() if "Index Cond" in line and "try_at" in line)
     assert "delivery_to_lease" in plan
     assert "channel" in condition
+
+
+# More reminders of the same rule, each a second earlier; the statistics then know that they are many.
+MANY = """
+INSERT INTO reminders_reminder (id, rule_id, person_id, clinic_id, purpose, reminder_class, about_type, due_at, send_at,
+  expires_at, status, reason, version, change_number, created_at, updated_at)
+SELECT gen_random_uuid(), rule_id, person_id, clinic_id, purpose, reminder_class, about_type,
+  due_at - n * interval '1 second', send_at - n * interval '1 second', expires_at, 'planned', '', 1, n, %s, %s
+FROM reminders_reminder, generate_series(1, 5000) n
+"""
+
+
+def test_a_batch_is_read_in_the_order_of_its_index_and_never_sorted_out_of_all_that_is_due(cast):
+    check_in_rule(cast.patient)
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("SET afterglow.purpose = 'maintenance: many'")
+        cursor.execute("SET session_replication_role = replica")
+        cursor.execute(MANY, [NOON, NOON])
+        cursor.execute("RESET session_replication_role")
+        cursor.execute("RESET afterglow.purpose")
+        cursor.execute("ANALYZE reminders_reminder")
+    asked = {"class": "habit", "now": DUE, "most": claiming.BATCH}
+    for lower in (True, False):
+        with access.dispatching(), connections["dispatch"].cursor() as cursor:
+            cursor.execute("EXPLAIN " + claiming._TAKE, asked | {"lower": lower})
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+        assert "Index Scan using reminder_to_claim" in plan
+        assert "Sort" not in plan
+        assert "Bitmap" not in plan
