@@ -4,6 +4,7 @@ import threading
 from collections import Counter, deque
 
 import pytest
+from django.db import connections
 
 from backend.reminders import claiming, dispatch, side_by_side
 from tests.reminders.engine import DUE, NOON, check_in_rule, deliveries, door, later, ledger
@@ -35,6 +36,19 @@ def answering(receiver, *replies):
         return reply or take(*request)
 
     receiver.take = taken
+
+
+def connections_of_the_threads():
+    """What each thread that hands over has open to a database."""
+    together, found = threading.Barrier(20, timeout=10), []
+
+    def look(_):
+        together.wait()
+        found.append([each.alias for each in connections.all(initialized_only=True) if each.connection is not None])
+
+    side_by_side.each(deque(range(20)), look, threads=20)
+    assert len(found) == 20
+    return found
 
 
 @pytest.mark.parametrize("threads", [1, 4])
@@ -70,6 +84,7 @@ def test_pushes_of_several_people_are_on_their_way_at_the_same_time(cast, push_s
     assert dispatch.deliver(now=DUE) == 3
     assert [ledger(person)[0].status for person in everyone(cast)] == ["sent"] * 3
     assert len({pushed.path for pushed in push_service.taken}) == 3
+    assert not any(connections_of_the_threads()), "the hand-over asks no database"
 
 
 def test_a_connection_is_kept_for_the_next_push_and_no_cookie_goes_with_it(cast, push_service):
