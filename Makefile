@@ -17,7 +17,7 @@ python:
 run: python  ## the demo clinic on http://127.0.0.1:8000 (PORT=... for another), until Ctrl-C
 	@$(BOOT) run
 
-test: python  ## all tests, on servers of the clone's own (PYTEST="-k reminders" for some)
+test: python  ## the tests, on servers of the clone's own (PYTEST="-k reminders" for some, SLOW=1 for the slow ones too)
 	@$(BOOT) test $(PYTEST)
 
 torture: python  ## all tests with the full counts; prints figures

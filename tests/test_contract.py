@@ -14,6 +14,8 @@ from backend.common import clock
 from tests.cast import Cast
 from tests.live import App
 
+pytestmark = pytest.mark.slow
+
 FULL = bool(os.environ.get("TORTURE"))
 CI = os.environ.get("CI") == "true"
 EXAMPLES = 60 if FULL else 2

@@ -21,6 +21,7 @@ def _blocks(page: Path) -> list[str]:
     return re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.slow
 @pytest.mark.stack
 @pytest.mark.xdist_group("stack")
 def test_the_guide_to_the_api_works_as_it_stands(stack: Stack, cast: Cast, tmp_path: Path) -> None:

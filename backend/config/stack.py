@@ -79,7 +79,15 @@ def test(arguments: list[str]) -> None:
         os.environ["REDIS_URL"] = f"{address}/{TEST_REDIS}"
     chosen = any(word.startswith(("-n", "--numprocesses")) for word in arguments)
     spread = [] if chosen else ["-n", "2", "--dist", "worksteal"]
-    become([sys.executable, "-m", "pytest", *spread, *arguments], held=held)
+    become([sys.executable, "-m", "pytest", *spread, *(arguments or _quick())], held=held)
+
+
+def _quick() -> list[str]:
+    """Where no test is named, those that a change is tried with; the check of a commit sets SLOW for all."""
+    if os.environ.get("SLOW") == "1" or os.environ.get("CI") == "true":
+        return []
+    print("afterglow: without the slow tests; SLOW=1 make test runs all", flush=True)
+    return ["-m", "not torture and not slow"]
 
 
 def servers(_arguments: list[str]) -> None:

@@ -79,6 +79,7 @@ def _record(cast: Cast, patient: Person, clinician: Person) -> dict[str, str]:
     return ids
 
 
+@pytest.mark.slow
 def test_every_read_that_shows_a_patient_says_so(cast: Cast) -> None:
     with access.maintaining("names"):
         for person in Person.objects.all():

@@ -101,6 +101,7 @@ def test_someone_who_was_deactivated_is_answered_as_with_a_wrong_password(cast: 
     assert "do not belong together" in again.content.decode()
 
 
+@pytest.mark.slow
 def test_one_network_that_tries_many_addresses_is_locked_too(cast: Cast) -> None:
     with time_machine.travel(clock.now(), tick=False):
         tried = range(attempts.ALLOWED_FROM_A_NETWORK)
@@ -109,6 +110,7 @@ def test_one_network_that_tries_many_addresses_is_locked_too(cast: Cast) -> None
         assert (locked.status_code, locked["Retry-After"]) == (429, "300")
 
 
+@pytest.mark.slow
 def test_behind_a_trusted_proxy_each_network_counts_for_itself(cast: Cast, settings: Any) -> None:
     settings.TRUSTED_PROXY_COUNT = 1
     body = {"email": "nobody@example.org", "password": "wrong phrase"}

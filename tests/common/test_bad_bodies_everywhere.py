@@ -15,6 +15,7 @@ BODIES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", ["patient", "psychiatrist", "administrator", "nobody"])
 def test_no_body_breaks_any_address(cast: Cast, who: str) -> None:
     client = cast.client(getattr(cast, who)) if who != "nobody" else Client()

@@ -25,6 +25,8 @@ from backend.interop import erasure, ledger
 from tests.cast import Cast
 from tests.config.backing import NOW, PURPOSE, Vault, execute
 
+pytestmark = pytest.mark.slow
+
 TOLD = {"accounts_auditevent", "accounts_auditlink", "accounts_auditpending", "accounts_auditsubject"}
 NOTES = ("plain words", "tab\tand\nline\r\nend", "\\. \\N \\\\", "'; DROP TABLE accounts_person; --", "ನೆನಪು 🌙")
 

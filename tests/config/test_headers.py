@@ -34,6 +34,7 @@ def _check(answer: Any, path: str) -> None:
         assert "no-store" in answer["Cache-Control"], path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", ["nobody", "patient", "psychiatrist", "administrator"])
 def test_every_address_answers_every_verb_with_all_of_them(cast: Cast, who: str) -> None:
     browser = Browser(raise_request_exception=False)

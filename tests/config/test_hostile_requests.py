@@ -158,6 +158,7 @@ def _patterns() -> dict[str, re.Pattern[Any]]:
     return found
 
 
+@pytest.mark.slow
 def test_no_pattern_can_be_made_to_think_for_long() -> None:
     hostile = [piece * 20_000 + end for piece in ("a", "0", "-", "/", "=", ";", ":", " ", "\n", "a-", "0:", "A=", "é")
                for end in ("!", "\x00", "")]  # fmt: skip

@@ -37,6 +37,7 @@ def test_requests_are_counted_by_route_and_never_by_address(cast: Cast) -> None:
     assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-", told), "no id of anything"
 
 
+@pytest.mark.slow
 @pytest.mark.stack
 @pytest.mark.xdist_group("stack")
 def test_heartbeats_backlog_and_the_requests_of_all_processes_are_told(stack: Stack) -> None:

@@ -14,7 +14,7 @@ from tests.cast import Cast
 from tests.config.backing import Vault
 from tests.interop.life import as_owner, held, lead
 
-pytestmark = pytest.mark.xdist_group("backup")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("backup")]
 
 
 @pytest.fixture

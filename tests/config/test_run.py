@@ -20,7 +20,7 @@ import redis
 from backend.config import home
 from tests.config import clones
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.slow, pytest.mark.stack]
 
 
 class Demo:

@@ -60,6 +60,7 @@ def test_compose_sets_only_what_is_described() -> None:
         assert keys <= described()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "word"),
     [

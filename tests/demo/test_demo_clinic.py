@@ -20,6 +20,8 @@ from backend.demo.cast import id_of
 from backend.reminders.models import Purpose, Reminder, Rule, Status
 from backend.treatment.models import Session, SideEffect
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 TABLES = (Clinic, Person, Membership, CareTeamMember, PatientCounter, PatientState, *diary.COLUMNS)
 

@@ -288,6 +288,7 @@ def test_a_table_of_csv_runs_nothing_in_a_spreadsheet(cast: Cast) -> None:
     assert json.loads(archive.read("about.json"))["patient"] == str(cast.patient.id)
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_logs_are_exported_in_little_memory(cast: Cast) -> None:
     count = 100_000
     as_owner(

@@ -13,7 +13,7 @@ from tests.insights.diary import Diary
 from tests.live import App
 from tests.web.browsing import browse, sign_in
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 TRANSFER_LIMIT = 200_000  # GOALS.md: bytes of a page the first time
 

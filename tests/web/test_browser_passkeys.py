@@ -7,7 +7,7 @@ from tests.cast import Cast
 from tests.live import App
 from tests.web.browsing import browse, password
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 
 def authenticator(page: Page) -> None:

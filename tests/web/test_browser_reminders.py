@@ -17,6 +17,8 @@ from tests.reminders.engine import appointment, check_in_rule
 from tests.web.browsing import browse, sign_in
 from tests.web.test_browser import overflow
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def lived(cast: Cast) -> Cast:
