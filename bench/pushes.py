@@ -11,6 +11,8 @@ import sys
 import time
 from datetime import timedelta
 
+from psycopg.types.json import Jsonb
+
 from bench import schedules, stage
 
 _DEVICES = """
@@ -58,14 +60,12 @@ def measure(people: int, answer_ms: int) -> None:
         schedules.fill(rules=people * schedules.RULES_EACH, now=now)
         # Any point of the curve will do as a browser's key: ours is one.
         keys = {"p256dh": webpush.public_key(), "auth": webpush.pack(bytes(16))}
-        push = {"endpoint": f"http://127.0.0.1:{port}/push", "keys": keys}
+        push = Jsonb({"endpoint": f"http://127.0.0.1:{port}/push", "keys": keys})
         push_channel, rates = channels.OUTWARD["push"], {}
         for threads in (1, push_channel.threads):
             with connections["owner"].cursor() as cursor:
                 cursor.execute("SET afterglow.purpose = 'maintenance: bench'")
-                from psycopg.types.json import Jsonb
-
-                cursor.execute(_DEVICES, {"push": Jsonb(push), "now": now})
+                cursor.execute(_DEVICES, {"push": push, "now": now})
                 count = people // 10 if threads == 1 else people
                 due_at = clock.now() - timedelta(seconds=1)
                 schedules.make_due(cursor, count=count, at=due_at)

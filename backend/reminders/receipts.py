@@ -12,7 +12,7 @@ from backend.reminders.models import Delivery
 
 # From which states each follows. What is being handed over is its worker's alone until the outcome is written.
 _BEFORE = {
-    DeliveryStatus.DELIVERED: (DeliveryStatus.SENT, DeliveryStatus.UNKNOWN),
+    DeliveryStatus.DELIVERED: (DeliveryStatus.SENT,),
     DeliveryStatus.OPENED: (DeliveryStatus.SENT, DeliveryStatus.UNKNOWN, DeliveryStatus.DELIVERED),
 }
 

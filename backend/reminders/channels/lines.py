@@ -7,8 +7,9 @@ from http.cookiejar import DefaultCookiePolicy
 
 import requests
 
-# Shorter than providers keep an idle connection, so that nothing is lost in one that they are closing.
-_IDLE_SECONDS = 20.0
+# Ours: shorter than servers keep an idle connection (Node's default, 5 s, is the shortest of the common ones: its
+# documentation, `server.keepAliveTimeout`), so that no alert is lost, and no text left in doubt, in one that closes.
+_IDLE_SECONDS = 2.0
 
 
 class Lines(threading.local):
