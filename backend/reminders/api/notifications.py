@@ -1,6 +1,6 @@
 """The door for a notification's own action: no sign-in, but the token that was pushed to this very device."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from drf_spectacular.utils import extend_schema
 from msgspec import Meta
@@ -28,7 +28,7 @@ class AnswerBody(Struct, kw_only=True, frozen=True):
     """What the notification carried, and what became of it: its action was used, or the phone has shown it."""
 
     token: Annotated[str, Meta(min_length=1, max_length=300)]
-    what: Literal["seen", "shown"] = "seen"
+    what: Annotated[str, bodies.choice(["seen", "shown"])] = "seen"
 
 
 class NotificationAnswers(APIView):
