@@ -10,8 +10,9 @@ from django.db import connections
 
 from backend.accounts import access
 from backend.reminders import batches, due_rows, marking, schedule, verdicts
-from backend.reminders.codes import BY_URGENCY, ReminderClass
+from backend.reminders.codes import BY_URGENCY, ReminderClass, Status
 from backend.reminders.due_rows import DueRow
+from backend.reminders.marking import Decision
 from backend.reminders.verdicts import Day, Tally
 
 log = structlog.get_logger(__name__)
@@ -32,7 +33,7 @@ _ALONE = "SELECT pg_try_advisory_xact_lock(%(space)s::int, %(place)s::int)"
 # Halves by `<`, which PostgreSQL takes for a third of the rows, and so reads the index in its order up to the limit. A
 # remainder it takes for a two-hundredth, and then sorts all that is due for each batch.
 _TAKE = """
-SELECT id FROM reminders_reminder
+SELECT ctid::text FROM reminders_reminder
 WHERE reminder_class = %(class)s AND claim_at <= %(now)s
   AND (get_byte(uuid_send(person_id), 15) < 128) = %(lower)s
 ORDER BY claim_at LIMIT %(most)s FOR NO KEY UPDATE SKIP LOCKED
@@ -70,10 +71,10 @@ def claim(
     Two claimers of one class and the same half of the people exclude each other by an advisory lock; rows that someone
     is planning anew are skipped and come with the next tick.
     """
-    claimed, following = 0, _Following(now)
+    claimed, judges = 0, _Judges(now)
     while claimed < most:
         for reminder_class in classes:
-            counts = [_claim_batch(reminder_class, lower, now, following) for lower in _HALVES]
+            counts = [_claim_batch(reminder_class, lower, now, judges) for lower in _HALVES]
             claimed += sum(counts)
             if sum(counts):
                 told(claimed)
@@ -84,41 +85,66 @@ def claim(
     return claimed
 
 
-def _claim_batch(reminder_class: ReminderClass, lower: bool, now: datetime, following: "_Following") -> int:
+def _claim_batch(reminder_class: ReminderClass, lower: bool, now: datetime, judges: "_Judges") -> int:
     with access.dispatching("claim"), batches.cursor() as cursor:
         place = BY_URGENCY.index(reminder_class) * len(_HALVES) + lower
         if not batches.rows(cursor, _ALONE, {"space": _LOCK_SPACE, "place": place})[0][0]:
             return 0
         asked = {"class": reminder_class.value, "lower": lower, "now": now, "most": BATCH}
-        taken = [id for (id,) in batches.rows(cursor, _TAKE, asked)]
+        taken = [place for (place,) in batches.rows(cursor, _TAKE, asked)]
         if taken:
             found = due_rows.read(cursor, taken)
-            marking.write(cursor, _judge(cursor, found, now, following), now=now)
+            marking.write(cursor, judges.judge_all(cursor, found), now=now)
         return len(taken)
 
 
-def _judge(cursor: Any, rows: Sequence[DueRow], now: datetime, following: "_Following") -> list[marking.Judged]:
-    judged, poisoned = [], []
-    tally = _tally(rows, now)
-    for row in sorted(rows, key=verdicts.importance):
-        try:
-            verdict = verdicts.judge(row, now=now, tally=tally)
-            judged.append(marking.Judged(row, verdict, None if verdict.put_off else following.of(row)))
-        except Exception:  # whatever is wrong with one rule, the others go on
-            log.exception("reminder cannot be planned on", reminder=str(row.id))
-            poisoned.append(row.id)
-    if poisoned:
-        cursor.execute(_PUT_OFF, {"until": now + _POISONED_FOR, "ids": poisoned})
-    return judged
+class _Judges:
+    """Judges batches at one instant. Many reminders say the same (each evening at nine): what was judged once is known.
+
+    What the day's number may cut is judged by itself, the most important first.
+    """
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+        self._known: dict[tuple[Any, ...], Decision] = {}
+
+    def judge_all(self, cursor: Any, rows: Sequence[DueRow]) -> list[marking.Judged]:
+        """What becomes of each of them; one that cannot be judged is put off, and the others go on."""
+        judged, poisoned = [], []
+        capped = [row for row in rows if verdicts.is_capped(row)]
+        tally = _tally(capped, self._now)
+        rest = [row for row in rows if not verdicts.is_capped(row)] if capped else rows
+        for row in (*rest, *sorted(capped, key=verdicts.importance)):
+            try:
+                judged.append((row, self._judge(row, tally)))
+            except Exception:
+                log.exception("reminder cannot be planned on", reminder=str(row.id))
+                poisoned.append(row.id)
+        if poisoned:
+            cursor.execute(_PUT_OFF, {"until": self._now + _POISONED_FOR, "ids": poisoned})
+        return judged
+
+    def _judge(self, row: DueRow, tally: Tally) -> Decision:
+        if verdicts.is_capped(row):
+            return self._decide(row, tally)
+        facts = row.facts
+        if facts not in self._known:
+            self._known[facts] = self._decide(row, tally)
+        return self._known[facts]
+
+    def _decide(self, row: DueRow, tally: Tally) -> Decision:
+        verdict = verdicts.judge(row, now=self._now, tally=tally)
+        after = None if verdict.put_off else row.following_after(self._now)
+        slot = schedule.next_slot(row, after=after) if after is not None else None
+        return Decision(verdict, slot, marking.ways_of(row, verdict), again=row.status == Status.SNOOZED)
 
 
-def _tally(rows: Sequence[DueRow], now: datetime) -> Tally:
+def _tally(capped: Sequence[DueRow], now: datetime) -> Tally:
     """What counts against daily caps; asked, once for all, only where something could be cut."""
     days: set[Day] = set()
-    for row in rows:
+    for row in capped:
         with suppress(Exception):  # whatever is wrong with it, `judge` meets it again
-            if verdicts.is_capped(row):
-                days.add(verdicts.day_of(row, now))
+            days.add(verdicts.day_of(row, now))
     if not days:
         return Tally({})
     asked = list(days)
@@ -132,22 +158,3 @@ def _tally(rows: Sequence[DueRow], now: datetime) -> Tally:
     with connections["dispatch"].cursor() as cursor:
         cursor.execute(_TOLD, values)
         return Tally({asked[place]: count for place, count in cursor.fetchall()})
-
-
-class _Following:
-    """The occurrence after a row. Many rules say the same (each evening at nine): what was computed once is known."""
-
-    def __init__(self, now: datetime) -> None:
-        self._now = now
-        self._known: dict[tuple[Any, ...], schedule.Slot | None] = {}
-
-    def of(self, row: DueRow) -> schedule.Slot | None:
-        """The slot, or None when there is none to be planned now."""
-        after = row.following_after(self._now)
-        if after is None:
-            return None
-        key = (row.rrule, row.start_local, row.time_zone, row.home_zone, row.purpose, row.quiet_from, row.quiet_until,
-               row.window_minutes, after)  # fmt: skip
-        if key not in self._known:
-            self._known[key] = schedule.next_slot(row, after=after)
-        return self._known[key]

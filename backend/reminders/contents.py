@@ -51,12 +51,11 @@ def read(cursor: Any, *, ids: Sequence[uuid.UUID], token: uuid.UUID, now: dateti
 
 def _content(row: tuple[Any, ...]) -> Content:
     devices, blocked, agreed = row[_REST_AT:]
-    facts = dict(zip(_PERSON, row[1:_CLINIC_AT], strict=True))
-    facts["channels"] = _read(facts["channels"])
-    facts["reminder_choices"] = _read(facts["reminder_choices"])
     # Without the constructor, which would fill in all that was not asked for, and costs more than the rest together.
     person = Person.__new__(Person)
-    vars(person).update(facts)
+    facts = vars(person)
+    facts.update(zip(_PERSON, row[1:_CLINIC_AT], strict=True))
+    facts["channels"], facts["reminder_choices"] = _read(facts["channels"]), _read(facts["reminder_choices"])
     theirs = [Device(**each | {"id": uuid.UUID(each["id"])}) for each in orjson.loads(devices)] if devices else []
     return Content(person, theirs, frozenset(blocked), _clinic(*row[_CLINIC_AT:_REST_AT]), agreed)
 

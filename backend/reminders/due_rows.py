@@ -9,17 +9,21 @@ from backend.reminders import batches, channels
 from backend.reminders.codes import Status
 
 _ROWS = """
-SELECT r.id, r.person_id, r.clinic_id, r.status, r.purpose, r.reminder_class, r.due_at, r.send_at, r.expires_at,
-       r.unanswered_since_at, rule.rrule, rule.start_local, rule.anchor_at, rule.time_zone, rule.home_zone,
-       rule.quiet_from, rule.quiet_until, rule.window_minutes, rule.channels::text, rule.settled_until_at,
-       rule.ended_at, rule.daily_cap, rule.nudge_minutes, rule.muted_at, rule.paused_from_at, rule.paused_until_at
+SELECT r.id, r.person_id, r.clinic_id, r.status, r.purpose, r.reminder_class, r.due_at, r.send_at,
+       r.expires_at, r.unanswered_since_at, rule.rrule, rule.start_local, rule.anchor_at, rule.time_zone,
+       rule.home_zone, rule.quiet_from, rule.quiet_until, rule.window_minutes, rule.channels::text,
+       rule.settled_until_at, rule.ended_at, rule.daily_cap, rule.nudge_minutes, rule.muted_at, rule.paused_from_at,
+       rule.paused_until_at, r.ctid::text
 FROM reminders_reminder r JOIN reminders_rule rule ON rule.id = r.rule_id
-WHERE r.id = ANY(%(ids)s)
+WHERE r.ctid = ANY(%(places)s::text[]::tid[])
 """
 
 
 class DueRow(NamedTuple):
-    """A due reminder with what its rule says; it serves `schedule` and `verdicts` as a rule does."""
+    """A due reminder with what its rule says; it serves `schedule` and `verdicts` as a rule does.
+
+    `place` is where it lies in its table (ctid), for whoever holds it: there it is found without an index.
+    """
 
     id: uuid.UUID
     person_id: uuid.UUID
@@ -47,7 +51,17 @@ class DueRow(NamedTuple):
     muted_at: datetime | None
     paused_from_at: datetime | None
     paused_until_at: datetime | None
-    offsets: list[dict[str, Any]] = []  # around an anchor all reminders exist from the start
+    place: str = ""
+
+    @property
+    def offsets(self) -> list[dict[str, Any]]:
+        """None: around an anchor all reminders exist from the start."""
+        return []
+
+    @property
+    def facts(self) -> tuple[Any, ...]:
+        """All that is said about it but which it is and whose: rows of the same facts fare alike, caps aside."""
+        return (self.clinic_id is None, *tuple(self)[_FACTS])
 
     @property
     def channels(self) -> list[str]:
@@ -67,6 +81,9 @@ class DueRow(NamedTuple):
         return after
 
 
-def read(cursor: Any, ids: Sequence[uuid.UUID]) -> list[DueRow]:
-    """The reminders, which the caller's transaction holds."""
-    return [DueRow(*row) for row in batches.rows(cursor, _ROWS, {"ids": list(ids)})]
+_FACTS = slice(DueRow._fields.index("status"), DueRow._fields.index("place"))
+
+
+def read(cursor: Any, places: Sequence[str]) -> list[DueRow]:
+    """The reminders at these places, which the caller's transaction holds."""
+    return [DueRow._make(row) for row in batches.rows(cursor, _ROWS, {"places": list(places)})]

@@ -6,6 +6,7 @@ the next. A process that is killed takes one round's numbers with it: these are 
 
 import os
 import threading
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -20,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 # Upper ends in seconds, the last one open; a reminder's aim is a second.
 BUCKETS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+_ENDS = (*map(str, BUCKETS), "+Inf")
 # Processes come and go; they share this many rows for each number, for whoever writes holds the row for a moment.
 _PLACES = 16
 
@@ -90,8 +92,7 @@ def left(rows: Iterable[tuple[str, datetime | None, datetime | None]], *, now: d
 
 def _late(found: Counter[tuple[str, str]], reminder_class: str, send_at: datetime, now: datetime) -> None:
     seconds = max((now - send_at).total_seconds(), 0.0)
-    end = next((str(each) for each in BUCKETS if seconds <= each), "+Inf")
-    found["lateness", f"{reminder_class} {end}"] += 1
+    found["lateness", f"{reminder_class} {_ENDS[bisect_left(BUCKETS, seconds)]}"] += 1
     found["lateness_ms", str(reminder_class)] += round(seconds * 1000)
 
 

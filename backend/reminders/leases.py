@@ -5,9 +5,8 @@ Every change names the lease's token. Whoever lost the lease, by a pause or a cr
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connections
 
@@ -19,12 +18,14 @@ from backend.reminders.letters import Matter
 
 LEASE = timedelta(seconds=120)
 
-# Each class and channel is a lane of its own: a mail server that is slow holds up no notification.
+# Each class and channel is a lane of its own: a mail server that is slow holds up no notification. One look for each
+# lane (LIMIT): as EXISTS it becomes a join that reads the whole backlog.
 _LANES = """
 SELECT lane.class, lane.channel FROM unnest(%(classes)s::text[], %(channels)s::text[], %(befores)s::timestamptz[])
   WITH ORDINALITY AS lane(class, channel, before, place)
-WHERE EXISTS (SELECT FROM reminders_delivery d WHERE d.status = 'pending' AND d.reminder_class = lane.class
-              AND d.channel = lane.channel AND d.try_at <= lane.before)
+CROSS JOIN LATERAL (
+  SELECT FROM reminders_delivery d WHERE d.status = 'pending' AND d.reminder_class = lane.class
+    AND d.channel = lane.channel AND d.try_at <= lane.before LIMIT 1) AS first
 ORDER BY lane.place
 """
 
@@ -98,24 +99,22 @@ FROM parked WHERE r.id = parked.reminder_id AND r.status = 'due' RETURNING parke
 _TO_BE_SENT = frozenset({"due", "sent"})
 
 
-@dataclass(frozen=True, slots=True)
-class Leased:
+class Leased(NamedTuple):
     """A delivery in hand, with what its letter is made of when the look found it still to be sent."""
 
     id: uuid.UUID
     reminder_id: uuid.UUID
     channel: str
     attempt: int
-    content: Content | None = None
+    content: Content | None
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(NamedTuple):
     """A delivery whose `sending` is about to be committed: its matter, and the channels that its person wants now."""
 
     id: uuid.UUID
     matter: Matter
-    channels: tuple[str, ...]
+    channels: Sequence[str]
 
 
 def lanes(*, before: Mapping[ReminderClass, datetime]) -> list[tuple[ReminderClass, str]]:
@@ -150,13 +149,13 @@ def lease(
         "now": now,
     }
     with access.dispatching("lease"), batches.cursor() as cursor:
-        leased = [Leased(*row) for row in batches.rows(cursor, _LEASE, values)]
+        leased = batches.rows(cursor, _LEASE, values)
         if not leased:
             return [], []
-        ids = [each.id for each in leased]
+        ids = [id for id, *_ in leased]
         started = _look(cursor, ids, token=token, now=now, held="sending") if keyed else []
         found = contents.read(cursor, ids=ids, token=token, now=now)
-    return [Leased(e.id, e.reminder_id, e.channel, e.attempt, found.get(e.id)) for e in leased], started
+    return [Leased._make((*row, found.get(row[0]))) for row in leased], started
 
 
 def start(cursor: Any, *, ids: Sequence[uuid.UUID], token: uuid.UUID, now: datetime) -> list[Started]:
@@ -182,7 +181,7 @@ def _look(cursor: Any, ids: Sequence[uuid.UUID], *, token: uuid.UUID, now: datet
     if needless:
         cursor.execute(_WITHDRAW, {"token": token, "now": now, "ids": list(needless), "error": "no longer due"})
     return [
-        Started(row[0], Matter(*row[3:12]), tuple(channels.read(row[12])))
+        Started(row[0], Matter._make(row[3:12]), channels.read(row[12]))
         for row in rows
         if row[0] not in late and row[0] not in needless
     ]

@@ -2,9 +2,8 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.template.loader import render_to_string
@@ -48,8 +47,7 @@ _STOP_FOR = timedelta(days=60)
 _TOO_NEAR = timedelta(minutes=70)
 
 
-@dataclass(frozen=True, slots=True)
-class Matter:
+class Matter(NamedTuple):
     """What a letter is made of; `rule_id` is what calendars know the event by, `changes` grows when it moves."""
 
     reminder_id: uuid.UUID

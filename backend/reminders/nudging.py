@@ -11,7 +11,7 @@ BATCH = 1000
 
 # The first word may have left late; the nudge waits as long after it as it was to wait.
 _TAKE = """
-SELECT r.id,
+SELECT r.ctid::text, r.id,
        (SELECT d.channel FROM reminders_delivery d
         WHERE d.reminder_id = r.id AND d.channel <> 'inbox' AND d.status IN ('sent', 'delivered', 'opened', 'unknown')
         ORDER BY d.changed_at DESC LIMIT 1)
@@ -36,10 +36,11 @@ def nudge(*, now: datetime) -> int:
     moment are skipped.
     """
     with access.dispatching("nudge"), batches.cursor() as cursor:
-        worked = dict(batches.rows(cursor, _TAKE, {"now": now, "most": BATCH}))
-        if not worked:
+        taken = batches.rows(cursor, _TAKE, {"now": now, "most": BATCH})
+        if not taken:
             return 0
-        rows = due_rows.read(cursor, list(worked))
+        worked = {id: channel for _, id, channel in taken}
+        rows = due_rows.read(cursor, [place for place, _, _ in taken])
         wanted = [Attempt(row.id, way, now) for row in rows if (way := _way(row, worked[row.id], now))]
         nudged = [attempt.reminder_id for attempt in wanted]
         batches.run(cursor, _NUDGE, {"now": now, "ids": list(worked), "nudged": nudged})

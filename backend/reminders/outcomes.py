@@ -4,6 +4,7 @@ import random
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from backend.reminders import attempts, batches, channels, figures
@@ -25,6 +26,8 @@ WHERE d.reminder_id = %s AND d.channel = %s AND d.attempt < %s AND NOT EXISTS (
     AND n.attempt = d.attempt + 1 AND n.created_at = d.changed_at)
 """
 
+# As PostgreSQL compares ids; UUID's own comparison is written in Python.
+_IN_ORDER = attrgetter("int")
 _WORDS = {Fate.SENT: "sent", Fate.UNKNOWN: "unknown", Fate.LATER: "failed", Fate.REFUSED: "failed"}
 
 Result = tuple[Leased, Started, Outcome]
@@ -86,8 +89,8 @@ def finish(cursor: Any, *, results: Sequence[Result], token: uuid.UUID, now: dat
                 figures.add("failed", leased.channel)
     figures.handed((leased.channel, outcome.fate.value) for leased, _, outcome in results)
     for fate, reason in ((Fate.SENT, ""), (Fate.UNKNOWN, "unconfirmed")):
-        if handed := sorted({each.reminder_id for each, _, outcome in results if outcome.fate is fate}):
-            marked = {"now": now, "reason": reason, "reminders": handed}
+        if handed := {each.reminder_id for each, _, outcome in results if outcome.fate is fate}:
+            marked = {"now": now, "reason": reason, "reminders": sorted(handed, key=_IN_ORDER)}
             figures.left(batches.rows(cursor, _SENT, marked), now=now)
     attempts.add(cursor, again, now=now)
     if hopeless:

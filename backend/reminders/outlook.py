@@ -21,7 +21,7 @@ MOST_DAYS = 28
 _COMING = (Status.PLANNED, Status.DUE, Status.SNOOZED)
 # What the claim reads of the reminder itself; the rest is its rule's.
 _OF_ROW = ("id", "status", "due_at", "send_at", "expires_at", "unanswered_since_at", "reminder_class")
-_OF_RULE = [name for name in DueRow._fields if name not in {*_OF_ROW, "channels_text"}]
+_OF_RULE = [name for name in DueRow._fields if name not in {*_OF_ROW, "channels_text", "place"}]
 
 
 @dataclass(frozen=True, slots=True)

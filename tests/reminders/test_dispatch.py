@@ -188,6 +188,33 @@ def test_a_lane_is_found_past_any_backlog_of_another(cast):
     assert "channel" in condition
 
 
+BACKLOG = """
+INSERT INTO reminders_delivery (id, reminder_id, person_id, clinic_id, reminder_class, channel, attempt, status, try_at,
+  error, created_at, changed_at)
+SELECT gen_random_uuid(), id, person_id, clinic_id, reminder_class, 'push', n, 'pending', due_at, '', due_at, due_at
+FROM reminders_reminder, generate_series(1, 3000) n
+"""
+
+
+def test_which_lanes_have_something_waiting_is_known_without_reading_all_that_waits(cast):
+    check_in_rule(cast.patient)
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("SET afterglow.purpose = 'maintenance: many'")
+        cursor.execute(BACKLOG)
+        cursor.execute("RESET afterglow.purpose")
+    asked = {"classes": ["habit"] * 3, "channels": ["sms", "push", "email"], "befores": [DUE] * 3}
+    with access.dispatching(), batches.cursor() as cursor:
+        lanes = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {leases._LANES}"
+        [[[plan]]] = cursor.execute(lanes, asked).fetchall()
+    assert max(_rows(plan["Plan"])) <= 3
+
+
+def _rows(node):
+    yield node["Actual Rows"] * node["Actual Loops"]
+    for below in node.get("Plans", ()):
+        yield from _rows(below)
+
+
 # More reminders of the same rule, each a second earlier; the statistics then know that they are many.
 MANY = """
 INSERT INTO reminders_reminder (id, rule_id, person_id, clinic_id, purpose, reminder_class, about_type, due_at, send_at,
