@@ -1,10 +1,8 @@
 """Reminders: claims and deliveries a second, lateness, and how the cost grows, on a million active rules.
 
-`python -m bench.reminders [--rules 1000000] [--due 100000] [--turns 2]`. The limit is one SQL statement on two
-connections that writes the same rows (state, delivery, next occurrence) into tables of the same columns, checks, keys
-and indexes, without isolation and audit, and adds a day instead of computing the next occurrence. The naive way is one
-Celery message for each reminder. Both ways of delivering hand over to the same counter on loopback; worker, tick, sweep
-and broker are those of the program.
+`python -m bench.reminders [--rules 1000000] [--due 100000] [--turns 2]`. The limit is SQL alone (`bench.floor`). The
+naive way is one Celery message for each reminder. Both ways of delivering hand over to the same counter on loopback;
+worker, tick, sweep and broker are those of the program.
 """
 
 import argparse
@@ -17,45 +15,11 @@ import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from statistics import median
-from typing import Any
 
-import psycopg
-
-from bench import schedules, stage
+from bench import floor, schedules, stage
 from bench.counter import Counter
+from bench.floor import make_due, owner
 
-LIMIT = """
-WITH due AS (
-  SELECT id, rule_id, person_id, clinic_id, due_at FROM bench_reminder
-  WHERE reminder_class = 'habit' AND claim_at <= %(now)s
-  ORDER BY claim_at LIMIT 500 FOR NO KEY UPDATE SKIP LOCKED),
-claimed AS (
-  UPDATE bench_reminder r SET status = 'due', updated_at = %(now)s FROM due WHERE r.id = due.id RETURNING 1),
-made AS (
-  INSERT INTO bench_delivery (id, reminder_id, person_id, clinic_id, reminder_class, channel, attempt, status, try_at,
-    error, created_at, changed_at)
-  SELECT gen_random_uuid(), id, person_id, clinic_id, 'habit', 'push', 1, 'pending', %(now)s, '', %(now)s, %(now)s
-  FROM due RETURNING 1),
-planned AS (
-  INSERT INTO bench_reminder (id, rule_id, person_id, clinic_id, purpose, reminder_class, about_type, due_at, send_at,
-    expires_at, status, reason, version, change_number, created_at, updated_at)
-  SELECT gen_random_uuid(), rule_id, person_id, clinic_id, 'check_in', 'habit', '', due_at + interval '1 day',
-    due_at + interval '1 day', due_at + interval '1 day 150 minutes', 'planned', '', 1, 1, %(now)s, %(now)s
-  FROM due RETURNING 1)
-SELECT (SELECT count(*) FROM claimed) + 0 * (SELECT count(*) FROM made) + 0 * (SELECT count(*) FROM planned)
-"""
-_BARE = """
-CREATE TABLE bench_reminder (LIKE reminders_reminder INCLUDING ALL);
-CREATE TABLE bench_delivery (LIKE reminders_delivery INCLUDING ALL);
-INSERT INTO bench_reminder (id, rule_id, person_id, clinic_id, purpose, reminder_class, about_type, due_at, send_at,
-  expires_at, status, reason, version, change_number, created_at, updated_at)
-SELECT id, rule_id, person_id, clinic_id, purpose, reminder_class, about_type, due_at, send_at,
-  expires_at, status, reason, version, change_number, created_at, updated_at FROM reminders_reminder;
-ALTER TABLE bench_reminder SET (fillfactor = 75);
-ALTER TABLE bench_reminder ADD FOREIGN KEY (rule_id) REFERENCES reminders_rule (id);
-ALTER TABLE bench_delivery ADD FOREIGN KEY (reminder_id) REFERENCES bench_reminder (id);
-GRANT SELECT, INSERT, UPDATE ON bench_reminder, bench_delivery TO afterglow_app, afterglow_dispatch
-"""
 _LATENESS = """
 SELECT percentile_cont(0.99) WITHIN GROUP (ORDER BY extract(epoch FROM r.sent_at - r.send_at)),
        percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM r.sent_at - r.send_at)), count(*)
@@ -69,48 +33,6 @@ STEADY, STEADY_SECONDS, STEADY_AIM = 1_000, 20, 2.0
 def say(words: str) -> None:
     """Progress, to standard error."""
     print(f"  {words}", file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def owner() -> Iterator[psycopg.Cursor[Any]]:
-    """The owner under a purpose of maintenance, without triggers."""
-    with psycopg.connect(os.environ["DATABASE_OWNER_URL"], autocommit=True) as line, line.cursor() as cursor:
-        cursor.execute("SET afterglow.purpose = 'maintenance: bench'")
-        cursor.execute("SET session_replication_role = replica")
-        yield cursor
-
-
-def make_due(count: int, *, at: datetime, table: str = "reminders_reminder") -> None:
-    """So many are due at an instant; the statistics are those of a day's work."""
-    with owner() as cursor:
-        made = schedules.make_due(cursor, count=count, at=at, table=table)
-        cursor.execute(f"VACUUM (ANALYZE) {table}")
-    if made != count:
-        sys.exit(f"only {made} of {count} could be made due: give more --rules")
-
-
-def limit(count: int, now: datetime) -> float:
-    """Rows a second by SQL alone on two connections."""
-    make_due(count, at=now, table="bench_reminder")
-    done = [0, 0]
-
-    def work(place: int) -> None:
-        with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as line, line.cursor() as cursor:
-            while found := cursor.execute(LIMIT, {"now": now}, prepare=True).fetchone():
-                if not found[0]:
-                    break
-                done[place] += found[0]
-
-    began = time.monotonic()
-    threads = [threading.Thread(target=work, args=(place,)) for place in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    seconds = time.monotonic() - began
-    if sum(done) < count:  # it may be more: some come due by themselves meanwhile
-        sys.exit(f"the limit claimed {sum(done)} of {count}")
-    return sum(done) / seconds
 
 
 def together(part: str, port: int, *, count: int) -> float:
@@ -249,9 +171,7 @@ def main() -> None:
         say(f"{few:,} rules: {small:,.0f} claims a second")
         together("deliver", counter.port, count=few // 2)
         schedules.fill(rules=given.rules - few, now=now)
-        with owner() as cursor:
-            cursor.execute(_BARE)
-            cursor.execute("VACUUM (ANALYZE)")
+        floor.bare_tables()
         say(f"{given.rules:,} rules are there")
         together("deliver", counter.port, count=0)  # two processes, warm
         now = clock.now()
@@ -259,15 +179,17 @@ def main() -> None:
         large = together("claim", counter.port, count=few // 2)
         together("deliver", counter.port, count=few // 2)
         claims: dict[str, list[float]] = {"limit": [], "ours": []}
-        delivered = []
+        alone, delivered = [], []
         for turn in range(given.turns):
             now = clock.now()
-            claims["limit"].append(limit(given.due, now))
+            fastest_claim, whole_way = floor.rates(given.due, now)
+            claims["limit"].append(fastest_claim)
+            alone.append(whole_way)
             make_due(given.due, at=now)
             claims["ours"].append(together("claim", counter.port, count=given.due))
             delivered.append(together("deliver", counter.port, count=given.due))
             say(f"turn {turn + 1}: limit {claims['limit'][-1]:,.0f}, ours {claims['ours'][-1]:,.0f} claims a second, "
-                f"{delivered[-1]:,.0f} deliveries a second")  # fmt: skip
+                f"{delivered[-1]:,.0f} deliveries a second; SQL alone the whole way: {alone[-1]:,.0f}")  # fmt: skip
         slow = naive(counter, given.naive)
         say(f"one message for each: {slow:,.0f} a second")
         with engine(counter.port):
@@ -286,12 +208,12 @@ def main() -> None:
     fastest = max((figure[0] for figure in sent.values()), default=0)
     print(
         f"end to end: {fastest:,.0f} a second; one message for each: {slow:,.0f}; "
-        f"{fastest / slow:.1f} x (aim 15, or 14,000)"
+        f"{fastest / slow:.1f} x (aim 15, or 14,000); by SQL alone {median(alone):,.0f}"
     )
-    print(stage.table(("due at once", "a second", "median s", "p99 s", "aim p99 s"), [
-        *((f"{count:,}", f"{rate:,.0f}", f"{half:.2f}", f"{p99:.2f}", f"{AT_ONCE[count]:.1f}")
-          for count, (rate, p99, half) in sent.items()),
-        (f"{STEADY:,} each second", "", f"{middle:.2f}", f"{late:.2f}", f"{STEADY_AIM:.1f}"),
+    print(stage.table(("due at once", "a second", "median s", "p99 s", "aim p99 s", "p99 s by SQL alone"), [
+        *((f"{count:,}", f"{rate:,.0f}", f"{half:.2f}", f"{p99:.2f}", f"{AT_ONCE[count]:.1f}",
+           f"{0.99 * count / median(alone):.2f}") for count, (rate, p99, half) in sent.items()),
+        (f"{STEADY:,} each second", "", f"{middle:.2f}", f"{late:.2f}", f"{STEADY_AIM:.1f}", ""),
     ]))  # fmt: skip
 
 
