@@ -132,6 +132,8 @@ def _bounded_fields(shape: type[Struct]) -> tuple[str, ...]:
 
 
 _PATH = re.compile(r" - at `\$(?P<path>[^`]*)`$")
+# One that is not known, or missing, inside of another: it is named, not the one around it.
+_INNER = re.compile(r"(?:unknown|required) field `(?P<name>[^`]*)`")
 
 
 def _named(name: str, message: str) -> FieldError:
@@ -139,6 +141,8 @@ def _named(name: str, message: str) -> FieldError:
     found = _PATH.search(message)
     rest = re.sub(r"\[(\d+)\]", r"/\1", found["path"]).replace(".", "/") if found else ""
     text = _PATH.sub("", message)
+    if inner := _INNER.search(text):
+        rest += f"/{_escaped(inner['name'])}"
     code = (
         "out_of_range"
         if re.search(r"[<>]=|length|multiple", text)

@@ -37,6 +37,17 @@ def run(cursor: psycopg.Cursor[Any], statement: str, values: Mapping[str, Any]) 
     cursor.execute(_in_binary(statement), values, prepare=True)
 
 
+# The dispatcher's statements are planned anew each time, for what they are given. So is, for each row, the look of a
+# foreign key; here it is planned once, and the statement, which is not prepared, still for what it is given.
+_KEYS_PLANNED_ONCE = "SET LOCAL plan_cache_mode = auto"
+
+
+def insert(cursor: psycopg.Cursor[Any], statement: str, values: Mapping[str, Any]) -> None:
+    """The same for a statement that inserts rows with foreign keys. What follows in its transaction is planned as usual."""
+    cursor.execute(_KEYS_PLANNED_ONCE)
+    cursor.execute(_in_binary(statement), values, prepare=False)
+
+
 def ids(count: int, *, now: datetime) -> list[uuid.UUID]:
     """New ids of version 7 (RFC 9562): those of one batch lie side by side in the index."""
     stamp = int(now.timestamp() * 1000) << 80

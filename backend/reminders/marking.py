@@ -120,7 +120,7 @@ def write(cursor: Any, judged: Sequence[Judged], *, now: datetime) -> None:
         "way_places": [n for _, n, _ in ways],
         "ways": [channel for _, _, channel in ways],
     }
-    batches.run(cursor, _WRITE, values)
+    batches.insert(cursor, _WRITE, values)
     figures.judged(((row, decision.verdict) for row, decision in judged), now=now)
     _note_silences(cursor, [row for row, decision in judged if decision.verdict.reason == Reason.GONE_SILENT], now)
 

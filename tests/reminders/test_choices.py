@@ -45,11 +45,11 @@ def test_choices_are_merged_purpose_by_purpose_and_null_takes_them_back(cast):
 @pytest.mark.parametrize(
     ("change", "pointer"),
     [
-        ({"reminder_choices": {"alert": {"off": True}}}, "/reminder_choices"),
-        ({"reminder_choices": {"silence": {"off": True}}}, "/reminder_choices/silence"),
+        ({"reminder_choices": {"alert": {"off": True}}}, "/reminder_choices/alert"),
+        ({"reminder_choices": {"silence": {"off": True}}}, "/reminder_choices/silence/off"),
         ({"reminder_choices": {"check_in": {"channels": ["pigeon"]}}}, "/reminder_choices/check_in/channels/0"),
         ({"reminder_choices": {"check_in": {"off": "yes"}}}, "/reminder_choices/check_in/off"),
-        ({"reminder_choices": {"appointment": {"nudge": True}}}, "/reminder_choices/appointment"),
+        ({"reminder_choices": {"appointment": {"nudge": True}}}, "/reminder_choices/appointment/nudge"),
         ({"reminder_choices": []}, "/reminder_choices"),
         ({"daily_cap": 0}, "/daily_cap"),
         ({"daily_cap": 21}, "/daily_cap"),
