@@ -24,12 +24,14 @@ SELECT gen_random_uuid(), 'bench' || n || '@' || gen_random_uuid() || '.example'
        %(now)s, '!'
 FROM generate_series(1, %(people)s) n
 """
+# Each side counted once: joined as they are, one of them is counted anew for each row of the other.
 _MEMBERS = """
+WITH p AS MATERIALIZED (
+  SELECT id, row_number() OVER () AS n FROM accounts_person q
+  WHERE NOT EXISTS (SELECT FROM accounts_membership m WHERE m.person_id = q.id)),
+c AS MATERIALIZED (SELECT id, row_number() OVER () AS n FROM accounts_clinic)
 INSERT INTO accounts_membership (id, person_id, clinic_id, role, since_at)
-SELECT gen_random_uuid(), p.id, c.id, 'patient', %(now)s
-FROM (SELECT id, row_number() OVER () AS n FROM accounts_person q
-      WHERE NOT EXISTS (SELECT FROM accounts_membership m WHERE m.person_id = q.id)) p
-JOIN (SELECT id, row_number() OVER () AS n FROM accounts_clinic) c ON c.n = 1 + p.n %% %(clinics)s
+SELECT gen_random_uuid(), p.id, c.id, 'patient', %(now)s FROM p JOIN c ON c.n = 1 + p.n %% %(clinics)s
 """
 _CONSENTS = """
 INSERT INTO accounts_consentrecord (patient_id, clinic_id, purpose, act, version, language, text_sha256, recorded_at)

@@ -43,7 +43,7 @@ _KEYS_PLANNED_ONCE = "SET LOCAL plan_cache_mode = auto"
 
 
 def insert(cursor: psycopg.Cursor[Any], statement: str, values: Mapping[str, Any]) -> None:
-    """The same for a statement that inserts rows with foreign keys. What follows in its transaction is planned as usual."""
+    """The same for a statement that inserts rows with foreign keys; plans may be kept until its transaction ends."""
     cursor.execute(_KEYS_PLANNED_ONCE)
     cursor.execute(_in_binary(statement), values, prepare=False)
 
