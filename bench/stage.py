@@ -61,8 +61,10 @@ def make(owner: str, name: str, *, template: str = "template0") -> None:
 
 def drop(owner: str, name: str) -> None:
     """Away with it, whoever is still connected."""
+    from backend.config.backups import swap
+
     with psycopg.connect(of(owner, "postgres"), autocommit=True) as admin:
-        admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        swap.drop(admin, name)
 
 
 # The check-ins' table without isolation, history, audit and sealed notes: what the limit and the naive way write to.

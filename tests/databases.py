@@ -27,9 +27,9 @@ def make(worker: str) -> str:
         if template not in known:
             for old in known:
                 if old.startswith(f"{PREFIX}_{clone}_template_"):
-                    execute(f'DROP DATABASE IF EXISTS "{old}" WITH (FORCE)')
+                    _drop(execute, old)
             _migrate(template, execute)
-        execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        _drop(execute, name)
         execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         _open(name, execute)
     _point_at(name)
@@ -41,12 +41,21 @@ def drop(name: str) -> None:
     for alias in connections:
         connections[alias].close()
     with _lock(), _maintenance() as execute:
-        execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        _drop(execute, name)
+
+
+def _drop(execute: Any, name: str) -> None:
+    """With whoever is in it; WITH (FORCE) would fail while an autovacuum is at work there."""
+    execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+        f"WHERE datname = '{name}' AND usesysid IS NOT NULL AND pid <> pg_backend_pid()"
+    )
+    execute(f'DROP DATABASE IF EXISTS "{name}"')
 
 
 def _migrate(template: str, execute: Any) -> None:
     unfinished = f"{template}_new"
-    execute(f'DROP DATABASE IF EXISTS "{unfinished}" WITH (FORCE)')
+    _drop(execute, unfinished)
     execute(f"CREATE DATABASE \"{unfinished}\" ENCODING 'UTF8' TEMPLATE template0")
     _point_at(unfinished)
     call_command("migrate", database="owner", verbosity=0)

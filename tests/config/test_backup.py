@@ -5,21 +5,24 @@ import re
 import resource
 import secrets
 import signal
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from django.conf import settings
 from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connections
+from psycopg import conninfo
 
 from backend.accounts import chain
 from backend.common import clock
 from backend.config import home, setup
-from backend.config.backups import configured, manifest, places, tables, verify
+from backend.config.backups import configured, manifest, places, swap, tables, verify
 from backend.config.backups.sealing import Refused
 from backend.interop import erasure, ledger
 from tests.cast import Cast
@@ -351,6 +354,29 @@ def test_what_a_killed_backup_left_is_no_backup_and_goes_with_the_next(vault: Va
     assert places.known(vault.target) == []
     name = vault.take().name
     assert sorted(path.name for path in vault.target.iterdir()) == [".lock", name]
+
+
+# A vacuum that rests after each page, so that it is at work for as long as anybody looks.
+SLOW = """
+CREATE TABLE slow (n integer) WITH (autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0,
+  autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1);
+INSERT INTO slow SELECT generate_series(1, 100000);
+DELETE FROM slow
+"""
+AT_WORK = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND usesysid IS NULL"
+
+
+def test_an_owner_drops_a_database_in_which_a_vacuum_is_at_work(vault: Vault) -> None:
+    with swap.administering(vault.address) as admin:
+        name = swap.make_beside(admin, database=vault.database)
+        with psycopg.connect(conninfo.make_conninfo(vault.address, dbname=name), autocommit=True) as line:
+            line.execute(SLOW)
+        until = time.monotonic() + 150  # PostgreSQL looks once a minute
+        while admin.execute(AT_WORK, [name]).fetchone() == (0,):
+            assert time.monotonic() < until
+            time.sleep(0.2)
+        swap.drop(admin, name)
+    assert name not in vault.databases()
 
 
 def test_only_the_newest_are_kept(vault: Vault, cast: Cast) -> None:

@@ -272,7 +272,7 @@ def test_it_is_about_an_instant_days_or_a_record_and_stands_in_its_place(cast: C
         ({"type": "diary", "id": str(uuid.UUID(int=3))}, "/about/type"),
         ({"type": "session", "id": str(uuid.UUID(int=3))}, "/about/id"),
         ({"type": "sleep_log", "id": str(uuid.UUID(int=3))}, "/about/id"),
-        ({"at": AT, "colour": "red"}, "/about"),
+        ({"at": AT, "colour": "red"}, "/about/colour"),
         ("yesterday", "/about"),
     ],
 )

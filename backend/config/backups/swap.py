@@ -52,8 +52,18 @@ def make_beside(admin: Admin, *, database: str) -> str:
 
 
 def drop(admin: Admin, name: str) -> None:
-    """Drop a database of a restore's, with whoever is still in it."""
-    admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+    """Drop a database of a restore's, with whoever is still in it. Raises Refused when somebody cannot be sent away.
+
+    Not WITH (FORCE): that fails for everyone but a superuser while an autovacuum is at work there.
+    """
+    for _ in range(TRIES):
+        _send_away(admin, name)
+        try:
+            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
+        except psycopg.errors.ObjectInUse:
+            continue  # somebody came back in that instant
+        return
+    raise Refused(f"somebody is always in {name}: stop web, worker and beat, and start again; nothing was changed")
 
 
 def exchange(admin: Admin, *, database: str, fresh: str, now: datetime) -> str:
@@ -77,10 +87,12 @@ def exchange(admin: Admin, *, database: str, fresh: str, now: datetime) -> str:
 
 
 def _send_away(admin: Admin, *names: str) -> None:
+    # Sessions of roles only. An autovacuum has no role: an owner may not end it, and need not, for PostgreSQL itself
+    # ends it when a database is dropped or renamed.
     try:
         admin.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
-            "WHERE datname = ANY(%s) AND pid <> pg_backend_pid()",
+            "WHERE datname = ANY(%s) AND usesysid IS NOT NULL AND pid <> pg_backend_pid()",
             [list(names)],
         )
     except psycopg.errors.InsufficientPrivilege as error:
