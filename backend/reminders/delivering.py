@@ -178,7 +178,9 @@ class _Hand:
         """One commit: the outcomes of the last hand-over and the `sending` of the next."""
         if not self._results and not chunk:
             return []
+        told = {leased.reminder_id for leased, _, _ in self._results}
         with access.dispatching("deliver"), batches.cursor() as cursor:
+            leases.hold(cursor, told | {self._leased[id].reminder_id for id in chunk})
             outcomes.finish(cursor, results=self._results, token=self._token, now=self._shift.now)
             started = leases.start(cursor, ids=chunk, token=self._token, now=self._shift.now) if chunk else []
         # After the commit, since it works in each person's own context: what of their addresses is dead.

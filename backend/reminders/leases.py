@@ -56,6 +56,8 @@ WHERE d.id = ANY(%(ids)s) AND d.status = ANY(%(held)s) AND d.lease_token = %(tok
 ORDER BY r.id FOR NO KEY UPDATE OF r
 """
 
+_HOLD = "SELECT id FROM reminders_reminder WHERE id = ANY(%(ids)s) ORDER BY id FOR NO KEY UPDATE"
+
 _START = """
 UPDATE reminders_delivery SET status = 'sending', lease_ends_at = %(until)s, changed_at = %(now)s
 WHERE id = ANY(%(ids)s) AND status = 'leased' AND lease_token = %(token)s RETURNING id
@@ -156,6 +158,14 @@ def lease(
         started = _look(cursor, ids, token=token, now=now, held="sending") if keyed else []
         found = contents.read(cursor, ids=ids, token=token, now=now)
     return [Leased._make((*row, found.get(row[0]))) for row in leased], started
+
+
+def hold(cursor: Any, reminder_ids: Collection[uuid.UUID]) -> None:
+    """Locks reminders in the order of their ids, for who then changes some and looks at others.
+
+    What is about safety leaves through all channels at once, so two workers may want the same two reminders.
+    """
+    batches.rows(cursor, _HOLD, {"ids": list(reminder_ids)})
 
 
 def start(cursor: Any, *, ids: Sequence[uuid.UUID], token: uuid.UUID, now: datetime) -> list[Started]:
