@@ -5,19 +5,18 @@ nothing else. The tables have the same columns, checks, keys and indexes, withou
 occurrence is a day later instead of being computed; nothing is looked at under lock, written in words or handed over.
 """
 
-import contextlib
 import os
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
 
-from bench import schedules
+from bench import schedules, stage
 
 _CLAIM = """
 WITH due AS (
@@ -74,18 +73,9 @@ GRANT SELECT, INSERT, UPDATE ON bench_reminder, bench_delivery TO afterglow_app,
 """
 
 
-@contextlib.contextmanager
-def owner() -> Iterator[psycopg.Cursor[Any]]:
-    """The owner under a purpose of maintenance, without triggers."""
-    with psycopg.connect(os.environ["DATABASE_OWNER_URL"], autocommit=True) as line, line.cursor() as cursor:
-        cursor.execute("SET afterglow.purpose = 'maintenance: bench'")
-        cursor.execute("SET session_replication_role = replica")
-        yield cursor
-
-
 def make_due(count: int, *, at: datetime, table: str = "reminders_reminder") -> None:
     """So many are due at an instant; the statistics are those of a day's work."""
-    with owner() as cursor:
+    with stage.owner() as cursor:
         made = schedules.make_due(cursor, count=count, at=at, table=table)
         cursor.execute(f"VACUUM (ANALYZE) {table}")
     if made != count:
@@ -94,7 +84,7 @@ def make_due(count: int, *, at: datetime, table: str = "reminders_reminder") -> 
 
 def bare_tables() -> None:
     """Makes them, with what the ledger has now."""
-    with owner() as cursor:
+    with stage.owner() as cursor:
         cursor.execute(_BARE)
         cursor.execute("VACUUM (ANALYZE)")
 

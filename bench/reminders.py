@@ -18,7 +18,7 @@ from statistics import median
 
 from bench import floor, schedules, stage
 from bench.counter import Counter
-from bench.floor import make_due, owner
+from bench.floor import make_due
 
 _LATENESS = """
 SELECT percentile_cont(0.99) WITHIN GROUP (ORDER BY extract(epoch FROM r.sent_at - r.send_at)),
@@ -134,9 +134,9 @@ def steady(counter: Counter) -> tuple[float, float]:
     counter.reset()
     first = (clock.now() + timedelta(seconds=30)).replace(microsecond=0)
     for second in range(STEADY_SECONDS):
-        with owner() as cursor:
+        with stage.owner() as cursor:
             schedules.make_due(cursor, count=STEADY, at=first + timedelta(seconds=second))
-    with owner() as cursor:
+    with stage.owner() as cursor:
         cursor.execute("VACUUM (ANALYZE) reminders_reminder")
     count = STEADY * STEADY_SECONDS
     counter.wait(count, seconds=180)
@@ -146,7 +146,7 @@ def steady(counter: Counter) -> tuple[float, float]:
 def _lateness(since: datetime, until: datetime, count: int) -> tuple[float, float]:
     end = time.monotonic() + 60
     while True:
-        with owner() as cursor:
+        with stage.owner() as cursor:
             late, middle, found = cursor.execute(_LATENESS, [since, until]).fetchone() or (0, 0, 0)
         if found >= count:
             return float(late), float(middle)

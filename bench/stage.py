@@ -67,6 +67,15 @@ def drop(owner: str, name: str) -> None:
         swap.drop(admin, name)
 
 
+@contextlib.contextmanager
+def owner() -> Iterator[psycopg.Cursor[Any]]:
+    """The owner under a purpose of maintenance, without triggers."""
+    with psycopg.connect(os.environ["DATABASE_OWNER_URL"], autocommit=True) as line, line.cursor() as cursor:
+        cursor.execute("SET afterglow.purpose = 'maintenance: bench'")
+        cursor.execute("SET session_replication_role = replica")
+        yield cursor
+
+
 # The check-ins' table without isolation, history, audit and sealed notes: what the limit and the naive way write to.
 BARE = "bench_moodcheckin"
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from itertools import filterfalse
 from typing import Any
 
 import structlog
@@ -111,10 +112,9 @@ class _Judges:
     def judge_all(self, cursor: Any, rows: Sequence[DueRow]) -> list[marking.Judged]:
         """What becomes of each of them; one that cannot be judged is put off, and the others go on."""
         judged, poisoned = [], []
-        capped = [row for row in rows if verdicts.is_capped(row)]
+        capped = sorted(filter(verdicts.is_capped, rows), key=verdicts.importance)
         tally = _tally(capped, self._now)
-        rest = [row for row in rows if not verdicts.is_capped(row)] if capped else rows
-        for row in (*rest, *sorted(capped, key=verdicts.importance)):
+        for row in (*filterfalse(verdicts.is_capped, rows), *capped):
             try:
                 judged.append((row, self._judge(row, tally)))
             except Exception:

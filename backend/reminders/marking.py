@@ -94,9 +94,8 @@ def write(cursor: Any, judged: Sequence[Judged], *, now: datetime) -> None:
     if not judged:
         return
     # Each decision once, however many rows share it.
-    order: dict[int, int] = {}
-    decisions = [order.setdefault(id(decision), len(order) + 1) for _, decision in judged]
     each = list({id(decision): decision for _, decision in judged}.values())
+    places = {id(decision): place for place, decision in enumerate(each, 1)}
     people, changes = [row.person_id for row, _ in judged], [2 if decision.slot else 1 for _, decision in judged]
     ways = [(at, n, channel) for at, one in enumerate(each, 1) for n, channel in enumerate(one.ways)]
     values: dict[str, Any] = {
@@ -113,7 +112,7 @@ def write(cursor: Any, judged: Sequence[Judged], *, now: datetime) -> None:
         "unanswered": [one.verdict.unanswered_since_at for one in each],
         "again": [one.again for one in each],
         "places": [row.place for row, _ in judged],
-        "decisions": decisions,
+        "decisions": [places[id(decision)] for _, decision in judged],
         "numbers": batches.take_numbers(cursor, people, changes),
         "prefix": batches.id_prefix(now=now),
         "ways_of": [at for at, _, _ in ways],

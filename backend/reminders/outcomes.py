@@ -4,7 +4,6 @@ import random
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from operator import attrgetter
 from typing import Any
 
 from backend.reminders import attempts, batches, channels, figures
@@ -26,8 +25,6 @@ WHERE d.reminder_id = %s AND d.channel = %s AND d.attempt < %s AND NOT EXISTS (
     AND n.attempt = d.attempt + 1 AND n.created_at = d.changed_at)
 """
 
-# As PostgreSQL compares ids; UUID's own comparison is written in Python.
-_IN_ORDER = attrgetter("int")
 _WORDS = {Fate.SENT: "sent", Fate.UNKNOWN: "unknown", Fate.LATER: "failed", Fate.REFUSED: "failed"}
 
 Result = tuple[Leased, Started, Outcome]
@@ -42,7 +39,6 @@ RETURNING d.id
 """
 
 # Patients know of it since it was claimed: that it left is no change of theirs, that it may not have arrived is one.
-# In the order given: everyone locks several reminders by their ids.
 _SENT = """
 UPDATE reminders_reminder r SET status = 'sent', reason = %(reason)s, sent_at = coalesce(r.sent_at, %(now)s),
   change_number = CASE WHEN r.reason = %(reason)s THEN r.change_number END, updated_at = %(now)s
@@ -65,7 +61,7 @@ WHERE id = ANY(%(reminders)s) AND status = 'due' AND NOT EXISTS (
 
 
 def finish(cursor: Any, *, results: Sequence[Result], token: uuid.UUID, now: datetime) -> None:
-    """Writes the outcomes of one hand-over, inside the caller's transaction."""
+    """Writes the outcomes of one hand-over, inside the caller's transaction, which holds their reminders."""
     if not results:
         return
     written = {
@@ -90,7 +86,7 @@ def finish(cursor: Any, *, results: Sequence[Result], token: uuid.UUID, now: dat
     figures.handed((leased.channel, outcome.fate.value) for leased, _, outcome in results)
     for fate, reason in ((Fate.SENT, ""), (Fate.UNKNOWN, "unconfirmed")):
         if handed := {each.reminder_id for each, _, outcome in results if outcome.fate is fate}:
-            marked = {"now": now, "reason": reason, "reminders": sorted(handed, key=_IN_ORDER)}
+            marked = {"now": now, "reason": reason, "reminders": list(handed)}
             figures.left(batches.rows(cursor, _SENT, marked), now=now)
     attempts.add(cursor, again, now=now)
     if hopeless:

@@ -1,9 +1,12 @@
 """What the tests of backup and restore share: a target with its key, taking and bringing back without a command."""
 
+import contextlib
+import fcntl
 import os
 import secrets
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 from django.conf import settings
+from django.db import connections
 from psycopg import conninfo, sql
 
 from backend.config import home
@@ -100,6 +104,25 @@ class Vault:
         with swap.administering(self.admin_address) as admin:
             for name in self.databases() - {self.database}:
                 swap.drop(admin, name)
+
+
+@contextlib.contextmanager
+def turn() -> Iterator[None]:
+    """A server takes one restore at a time: tests of other workers wait for theirs."""
+    with open(Path(tempfile.gettempdir()) / "afterglow-test-restores.lock", "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def opened(database: str, folder: Path) -> Iterator[Vault]:
+    """A vault for one test, tidied after it."""
+    with turn():
+        vault = Vault(target=folder, database=database)
+        yield vault
+        for connection in connections.all(initialized_only=True):
+            connection.close()
+        vault.tidy()
 
 
 def execute(vault: Vault, *statements: str) -> None:

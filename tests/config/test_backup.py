@@ -26,7 +26,7 @@ from backend.config.backups import configured, manifest, places, swap, tables, v
 from backend.config.backups.sealing import Refused
 from backend.interop import erasure, ledger
 from tests.cast import Cast
-from tests.config.backing import NOW, PURPOSE, Vault, execute
+from tests.config.backing import NOW, PURPOSE, Vault, execute, opened, turn
 
 pytestmark = pytest.mark.slow
 
@@ -38,11 +38,8 @@ NOTES = ("plain words", "tab\tand\nline\r\nend", "\\. \\N \\\\", "'; DROP TABLE 
 def vault(database: str, tmp_path: Path, settings: Any) -> Iterator[Vault]:
     """A target for backups of this worker's database, and a ledger of erasures that is the test's own."""
     settings.ERASURES_FILE = tmp_path / "kept" / "erasures.jsonl"
-    vault = Vault(target=tmp_path / "backups", database=database)
-    yield vault
-    for connection in connections.all(initialized_only=True):
-        connection.close()
-    vault.tidy()
+    with opened(database, tmp_path / "backups") as vault:
+        yield vault
 
 
 @pytest.fixture
@@ -366,17 +363,20 @@ DELETE FROM slow
 AT_WORK = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND usesysid IS NULL"
 
 
-def test_an_owner_drops_a_database_in_which_a_vacuum_is_at_work(vault: Vault) -> None:
-    with swap.administering(vault.address) as admin:
-        name = swap.make_beside(admin, database=vault.database)
-        with psycopg.connect(conninfo.make_conninfo(vault.address, dbname=name), autocommit=True) as line:
-            line.execute(SLOW)
+def test_an_owner_drops_a_database_in_which_a_vacuum_is_at_work(database: str) -> None:
+    address = configured.owner_address()
+    with turn(), swap.administering(address) as admin:
+        name = swap.make_beside(admin, database=f"{database}_busy")
+    with psycopg.connect(conninfo.make_conninfo(address, dbname=name), autocommit=True) as line:
+        line.execute(SLOW)
+    with psycopg.connect(conninfo.make_conninfo(address, dbname="postgres"), autocommit=True) as watching:
         until = time.monotonic() + 150  # PostgreSQL looks once a minute
-        while admin.execute(AT_WORK, [name]).fetchone() == (0,):
+        while watching.execute(AT_WORK, [name]).fetchone() == (0,):
             assert time.monotonic() < until
             time.sleep(0.2)
+    with turn(), swap.administering(address) as admin:
         swap.drop(admin, name)
-    assert name not in vault.databases()
+        assert admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is None
 
 
 def test_only_the_newest_are_kept(vault: Vault, cast: Cast) -> None:

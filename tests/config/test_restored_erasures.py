@@ -5,16 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connections
 
 from backend.common import clock
 from backend.config.backups.sealing import Refused
 from backend.interop import work
 from tests.cast import Cast
-from tests.config.backing import Vault
+from tests.config.backing import Vault, opened
 from tests.interop.life import as_owner, held, lead
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("backup")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -22,11 +21,8 @@ def vault(database: str, tmp_path: Path, settings: Any) -> Iterator[Vault]:
     """A target for backups, and a ledger of this test's own."""
     settings.ERASURES_FILE = tmp_path / "ledger" / "erasures.jsonl"
     settings.EXPORTS_DIR = tmp_path / "exports"
-    vault = Vault(target=tmp_path / "backups", database=database)
-    yield vault
-    for connection in connections.all(initialized_only=True):
-        connection.close()
-    vault.tidy()
+    with opened(database, tmp_path / "backups") as vault:
+        yield vault
 
 
 def erase(cast: Cast) -> None:

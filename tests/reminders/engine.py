@@ -47,12 +47,13 @@ def at_once(person: Person, *requests: Callable[[], Any], before: Callable[[], A
             sent = []
             for request in requests:
                 sent.append(pool.submit(send, request))
-                until(lambda: _waiting() == len(sent))
+                until(lambda: waiting() == len(sent))
             before()
         return [each.result() for each in sent]
 
 
-def _waiting() -> int:
+def waiting() -> int:
+    """How many wait for a lock."""
     with connections["owner"].cursor() as cursor:
         cursor.execute(
             "SELECT count(DISTINCT pid) FROM pg_locks JOIN pg_stat_activity USING (pid) "

@@ -1,18 +1,32 @@
 """Deliveries leave once, are looked at again before they leave, and a crash leaves a trace instead of a doubt."""
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
+from django.db import connections
 
 from backend.accounts import access
 from backend.reminders import batches, channels, claiming, dispatch, doorbell, leases, planning
 from backend.reminders.channels.base import Address
 from backend.reminders.channels.email import Email
-from backend.reminders.models import Delivery, Purpose, ReminderClass
+from backend.reminders.models import Delivery, Purpose, Reminder, ReminderClass
 from tests.live import free_port
-from tests.reminders.engine import DUE, NOON, appointment, check_in_rule, deliveries, door, later, ledger, statuses
+from tests.reminders.engine import (
+    DUE,
+    NOON,
+    appointment,
+    check_in_rule,
+    deliveries,
+    door,
+    later,
+    ledger,
+    statuses,
+    until,
+    waiting,
+)
 
 
 def claimed(person):
@@ -34,6 +48,30 @@ def test_a_claimed_reminder_arrives_by_mail_and_is_sent(cast, post):
     sent = ledger(cast.patient)[0]
     assert (sent.status, sent.sent_at is not None, sent.version) == ("sent", True, 2)
     assert statuses(cast.patient) == [("email", "sent")]
+
+
+def test_who_has_sent_one_and_begins_the_next_takes_the_reminder_of_the_lower_id_first(cast, post):
+    for _ in range(2):
+        appointment(cast.patient, later(hours=2), clinic=cast.clinic.id)
+    claiming.claim(now=DUE)
+    low, high = sorted(row.id for row in ledger(cast.patient, status="due"))
+    with access.maintaining("test"):  # the higher one leaves first
+        Delivery.objects.filter(reminder=high).update(try_at=later(minutes=-1))
+
+    def work():
+        try:
+            return dispatch.deliver(now=DUE)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor() as pool:
+        with door(cast.patient):
+            Reminder.objects.select_for_update(no_key=True).get(id=low)
+            handed = pool.submit(work)
+            until(lambda: len(post.mails) == 1 and waiting() == 1)
+            assert Reminder.objects.select_for_update(no_key=True, skip_locked=True).filter(id=high).first()
+        assert handed.result() == 2
+    assert [row.status for row in ledger(cast.patient, id__in=[low, high])] == ["sent", "sent"]
 
 
 def test_a_mail_says_the_time_where_the_person_is_and_nothing_clinical(cast, post):

@@ -1,7 +1,7 @@
 """A database beside the running one, and the one moment in which it takes its place: two renames, one transaction."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -56,14 +56,7 @@ def drop(admin: Admin, name: str) -> None:
 
     Not WITH (FORCE): that fails for everyone but a superuser while an autovacuum is at work there.
     """
-    for _ in range(TRIES):
-        _send_away(admin, name)
-        try:
-            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
-        except psycopg.errors.ObjectInUse:
-            continue  # somebody came back in that instant
-        return
-    raise Refused(f"somebody is always in {name}: stop web, worker and beat, and start again; nothing was changed")
+    _alone(admin, name, do=lambda: admin.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))))
 
 
 def exchange(admin: Admin, *, database: str, fresh: str, now: datetime) -> str:
@@ -72,18 +65,26 @@ def exchange(admin: Admin, *, database: str, fresh: str, now: datetime) -> str:
     Sessions in either are ended. Both renames happen or neither. Raises Refused when somebody cannot be sent away.
     """
     before = f"{database}{BEFORE}{now:%Y%m%dt%H%M%Sz}"
+
+    def rename() -> None:
+        with admin.transaction():
+            for old, new in ((database, before), (fresh, database)):
+                admin.execute(
+                    sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new))
+                )
+
+    _alone(admin, database, fresh, do=rename)
+    return before
+
+
+def _alone(admin: Admin, *names: str, do: Callable[[], object]) -> None:
+    """Does it while nobody is in the databases; who comes back in that instant is sent away again."""
     for _ in range(TRIES):
-        _send_away(admin, database, fresh)
-        try:
-            with admin.transaction():
-                for old, new in ((database, before), (fresh, database)):
-                    admin.execute(
-                        sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new))
-                    )
-        except psycopg.errors.ObjectInUse:
-            continue  # somebody came back in that instant
-        return before
-    raise Refused(f"somebody is always in {database}: stop web, worker and beat, and start again; nothing was changed")
+        _send_away(admin, *names)
+        with contextlib.suppress(psycopg.errors.ObjectInUse):
+            do()
+            return
+    raise Refused(f"somebody is always in {names[0]}: stop web, worker and beat, and start again; nothing was changed")
 
 
 def _send_away(admin: Admin, *names: str) -> None:
