@@ -4,7 +4,8 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, setup_logging, worker_ready
+from celery.signals import beat_init, setup_logging, task_prerun, worker_ready
+from django.db import close_old_connections
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
 
@@ -22,6 +23,12 @@ app.autodiscover_tasks()
 @setup_logging.connect
 def _log_as_django_does(**_: Any) -> None:
     """Celery leaves the log to Django's settings."""
+
+
+@task_prerun.connect
+def _drop_what_was_cut(**_: Any) -> None:
+    """As before each request: a connection kept from the last task is asked whether it lives at its first use."""
+    close_old_connections()
 
 
 @beat_init.connect

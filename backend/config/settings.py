@@ -230,6 +230,8 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # What is about safety has a queue of its own, with a worker that takes nothing else.
 CELERY_TASK_ROUTES = {"reminders.tick_safety": {"queue": "safety"}}
+# A worker keeps its connections, as the web does; left to itself, Celery makes them anew for each task.
+CELERY_DB_REUSE_MAX = 10_000
 CELERY_TASK_TIME_LIMIT = 50
 CELERY_TASK_SOFT_TIME_LIMIT = 45
 CELERY_TIMEZONE = "UTC"
