@@ -1,5 +1,6 @@
 """What every test stands on: a real database with the application's role, a real cast, real servers where asked for."""
 
+import gc
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -25,6 +26,13 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.REDIS_URL = settings.CELERY_BROKER_URL = settings.CACHES["default"]["LOCATION"] = url
     # Tests ask faster than people; those of the limits themselves turn them on.
     settings.RATE_LIMITS = "off"
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays to the end: to look for garbage in it took a fifth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
 
 
 KEPT = {"django_migrations", "django_content_type", "auth_permission", "django_site"}

@@ -139,7 +139,8 @@ def run_stack(database: str, folder: Path, **more: str) -> Iterator[Stack]:
     """All parts on this database, each with a log file in `folder`; the broker's numbered database is theirs alone."""
     port, smtp = free_port(), free_port()
     base_url = f"http://127.0.0.1:{port}"
-    broker = settings.REDIS_URL.rpartition("/")[0] + f"/{8 + hash(database) % 8}"
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    broker = settings.REDIS_URL.rpartition("/")[0] + f"/{8 + worker % 8}"
     with Redis.from_url(broker) as redis:
         redis.flushdb()
     variables = environment(

@@ -27,7 +27,7 @@ from tests.cast import PASSWORD, Cast
 from tests.live import Stack, run_stack
 from tests.reminders.receivers import Gateway
 
-pytestmark = [pytest.mark.slow, pytest.mark.stack, pytest.mark.xdist_group("canary")]
+pytestmark = [pytest.mark.slow, pytest.mark.stack]
 # A mail may say which clinic it comes from, how to call it and when (DOMAIN.md); everything else stays in the app.
 MAY_STAND_IN_MAIL = re.compile(r"^[A-Z]+ /api/v1/clinics/\S+ (name|short_name|phone)$")
 # Raised by the database with the whole row in its words, as a bug of ours might.

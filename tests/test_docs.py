@@ -23,7 +23,6 @@ def _blocks(page: Path) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.stack
-@pytest.mark.xdist_group("stack")
 def test_the_guide_to_the_api_works_as_it_stands(stack: Stack, cast: Cast, tmp_path: Path) -> None:
     people = {
         name: {"email": getattr(cast, name).email, "password": PASSWORD, "totp_secret": SECRET}
@@ -50,7 +49,6 @@ def test_the_guide_to_the_api_works_as_it_stands(stack: Stack, cast: Cast, tmp_p
 
 
 @pytest.mark.stack
-@pytest.mark.xdist_group("stack")
 def test_the_readmes_main_job_works_as_it_stands(stack: Stack, cast: Cast, tmp_path: Path) -> None:
     people = {
         name: {"id": str(getattr(cast, name).id), "token": cast.client(getattr(cast, name)).token}

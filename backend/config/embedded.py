@@ -100,6 +100,7 @@ def start_postgres(place: Home, *, port: int) -> Server:
         # A million rules with their ledger stay in memory; taken only as it is used.
         "shared_buffers": "512MB",
         "max_wal_size": "4GB",
+        "autovacuum_naptime": "15s",  # what waits to be sent comes and goes by the hundred thousand
         "timezone": "UTC",
         "log_timezone": "UTC",
         # A refused row would stand in the log with all its values, once in DETAIL and once in STATEMENT, and a value

@@ -78,7 +78,8 @@ def test(arguments: list[str]) -> None:
         address, _, _ = os.environ["REDIS_URL"].rpartition("/")
         os.environ["REDIS_URL"] = f"{address}/{TEST_REDIS}"
     chosen = any(word.startswith(("-n", "--numprocesses")) for word in arguments)
-    spread = [] if chosen else ["-n", "2", "--dist", "worksteal"]
+    # One more than two cores: a third of the time each waits for servers.
+    spread = [] if chosen else ["-n", "3", "--dist", "worksteal"]
     become([sys.executable, "-m", "pytest", *spread, *(arguments or _quick())], held=held)
 
 

@@ -370,7 +370,7 @@ def test_an_owner_drops_a_database_in_which_a_vacuum_is_at_work(database: str) -
     with psycopg.connect(conninfo.make_conninfo(address, dbname=name), autocommit=True) as line:
         line.execute(SLOW)
     with psycopg.connect(conninfo.make_conninfo(address, dbname="postgres"), autocommit=True) as watching:
-        until = time.monotonic() + 150  # PostgreSQL looks once a minute
+        until = time.monotonic() + 150  # PostgreSQL looks by itself, once a minute where nobody told it otherwise
         while watching.execute(AT_WORK, [name]).fetchone() == (0,):
             assert time.monotonic() < until
             time.sleep(0.2)

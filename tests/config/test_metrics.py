@@ -39,7 +39,6 @@ def test_requests_are_counted_by_route_and_never_by_address(cast: Cast) -> None:
 
 @pytest.mark.slow
 @pytest.mark.stack
-@pytest.mark.xdist_group("stack")
 def test_heartbeats_backlog_and_the_requests_of_all_processes_are_told(stack: Stack) -> None:
     for _ in range(20):
         requests.get(f"{stack.base_url}/api/v1/", timeout=5)

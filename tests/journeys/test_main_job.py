@@ -19,7 +19,7 @@ from tests.codes import enrol
 from tests.journeys.phone import Phone
 from tests.live import Stack
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
+pytestmark = pytest.mark.stack
 MUMBAI = ZoneInfo("Asia/Kolkata")
 
 

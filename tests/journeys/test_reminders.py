@@ -21,7 +21,7 @@ from tests.journeys.phone import Phone
 from tests.live import ROOT, Stack
 from tests.reminders.receivers import PushService, Reply
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
+pytestmark = pytest.mark.stack
 MUMBAI, LONDON = ZoneInfo("Asia/Kolkata"), ZoneInfo("Europe/London")
 SUNDAY = 6
 

@@ -18,7 +18,7 @@ from tests.reminders.crowds import Mailroom, Phones, reach
 from tests.reminders.faults import Machinery, Site
 from tests.reminders.stories import Story
 
-pytestmark = [pytest.mark.slow, pytest.mark.stack, pytest.mark.xdist_group("stack")]
+pytestmark = [pytest.mark.slow, pytest.mark.stack]
 
 FULL = bool(os.environ.get("TORTURE"))
 EACH = 4_000 if FULL else 150  # mails, and as many pushes

@@ -12,7 +12,7 @@ from backend.reminders.models import Purpose
 from tests.live import environment, free_port, process
 from tests.reminders.engine import deliveries, door, ledger, until
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack")]
+pytestmark = pytest.mark.stack
 
 
 @pytest.fixture
