@@ -111,6 +111,34 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["patient", "starts_at", "id"], name="appointment_list_by_time"),
+                    models.Index(fields=["clinic", "starts_at", "id"], name="appointment_list_of_clinic"),
+                    models.Index(fields=["patient", "change_number"], name="appointment_for_sync"),
+                    models.Index(
+                        condition=models.Q(("deleted_at__isnull", True), ("rrule__isnull", False)),
+                        fields=["expanded_until_at"],
+                        name="appointment_to_expand",
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("minutes__gte", 5), ("minutes__lte", 1440)),
+                        name="appointment_minutes_5_to_1440",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("kind__in", ["follow_up", "therapy", "treatment"])),
+                        name="appointment_kind_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("status__in", ["planned", "confirmed", "move_asked", "cancelled", "held", "no_show"])
+                        ),
+                        name="appointment_status_known",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="AppointmentEvent",
@@ -262,6 +290,40 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["patient", "started_at", "id"], name="exercise_list_by_time"),
+                    models.Index(
+                        condition=models.Q(("deleted_at__isnull", True)),
+                        fields=["patient", "started_at"],
+                        include=("minutes",),
+                        name="exercise_for_trend",
+                    ),
+                    models.Index(fields=["patient", "change_number"], name="exercise_for_sync"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("minutes__gte", 0), ("minutes__lte", 1440)),
+                        name="exercise_minutes_within_a_day",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("steps__isnull", True),
+                            models.Q(("steps__gte", 0), ("steps__lte", 200000)),
+                            _connector="OR",
+                        ),
+                        name="exercise_steps_believable",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("distance_m__isnull", True),
+                            models.Q(("distance_m__gte", 0), ("distance_m__lte", 1000000)),
+                            _connector="OR",
+                        ),
+                        name="exercise_distance_believable",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="ExerciseLogEvent",
@@ -384,6 +446,62 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["patient", "felt_at", "id"], name="checkin_list_by_time"),
+                    models.Index(
+                        condition=models.Q(("deleted_at__isnull", True)),
+                        fields=["patient", "felt_at"],
+                        include=("mood",),
+                        name="checkin_for_trend",
+                    ),
+                    models.Index(fields=["patient", "change_number"], name="checkin_for_sync"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("mood__gte", 0), ("mood__lte", 10)), name="checkin_mood_0_to_10"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("anxiety__isnull", True),
+                            models.Q(("anxiety__gte", 0), ("anxiety__lte", 10)),
+                            _connector="OR",
+                        ),
+                        name="checkin_anxiety_0_to_10",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("energy__isnull", True), models.Q(("energy__gte", 0), ("energy__lte", 10)), _connector="OR"
+                        ),
+                        name="checkin_energy_0_to_10",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("irritability__isnull", True),
+                            models.Q(("irritability__gte", 0), ("irritability__lte", 10)),
+                            _connector="OR",
+                        ),
+                        name="checkin_irritability_0_to_10",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("craving__isnull", True),
+                            models.Q(("craving__gte", 0), ("craving__lte", 10)),
+                            _connector="OR",
+                        ),
+                        name="checkin_craving_0_to_10",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("clarity__isnull", True),
+                            models.Q(("clarity__gte", 0), ("clarity__lte", 10)),
+                            _connector="OR",
+                        ),
+                        name="checkin_clarity_0_to_10",
+                    ),
+                    models.CheckConstraint(condition=models.Q(("tags__len__lte", 10)), name="checkin_at_most_10_tags"),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="MoodCheckInEvent",
@@ -495,6 +613,42 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["patient", "day", "id"], name="nutrition_list_by_time"),
+                    models.Index(
+                        condition=models.Q(("deleted_at__isnull", True)),
+                        fields=["patient", "day"],
+                        include=("meals", "water_ml", "quality"),
+                        name="nutrition_for_trend",
+                    ),
+                    models.Index(fields=["patient", "change_number"], name="nutrition_for_sync"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("meals__isnull", True), models.Q(("meals__gte", 0), ("meals__lte", 20)), _connector="OR"
+                        ),
+                        name="nutrition_meals_0_to_20",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("water_ml__isnull", True),
+                            models.Q(("water_ml__gte", 0), ("water_ml__lte", 20000)),
+                            _connector="OR",
+                        ),
+                        name="nutrition_water_0_to_20_l",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("quality__isnull", True),
+                            models.Q(("quality__gte", 0), ("quality__lte", 10)),
+                            _connector="OR",
+                        ),
+                        name="nutrition_quality_0_to_10",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="NutritionLogEvent",
@@ -600,6 +754,18 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [models.Index(fields=["patient", "starts_at"], name="occurrence_of_patient_by_time")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("appointment", "original_starts_at"), name="occurrence_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("status__in", ["planned", "confirmed", "move_asked", "cancelled", "held", "no_show"])
+                        ),
+                        name="occurrence_status_known",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="OccurrenceEvent",
@@ -709,6 +875,53 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["patient", "night_of", "id"], name="sleep_list_by_time"),
+                    models.Index(
+                        condition=models.Q(("deleted_at__isnull", True)),
+                        fields=["patient", "night_of"],
+                        include=("minutes_asleep", "quality"),
+                        name="sleep_for_trend",
+                    ),
+                    models.Index(fields=["patient", "change_number"], name="sleep_for_sync"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("minutes_asleep__isnull", True),
+                            models.Q(("minutes_asleep__gte", 0), ("minutes_asleep__lte", 1440)),
+                            _connector="OR",
+                        ),
+                        name="sleep_minutes_within_a_day",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("quality__isnull", True),
+                            models.Q(("quality__gte", 0), ("quality__lte", 10)),
+                            _connector="OR",
+                        ),
+                        name="sleep_quality_0_to_10",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("awakenings__isnull", True),
+                            models.Q(("awakenings__gte", 0), ("awakenings__lte", 100)),
+                            _connector="OR",
+                        ),
+                        name="sleep_awakenings_0_to_100",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("asleep_at__isnull", True),
+                            ("awake_at__isnull", True),
+                            ("awake_at__gt", models.F("asleep_at")),
+                            _connector="OR",
+                        ),
+                        name="sleep_wakes_after_falling_asleep",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="SleepLogEvent",
@@ -836,6 +1049,57 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["patient", "day", "id"], name="substance_list_by_time"),
+                    models.Index(
+                        condition=models.Q(("deleted_at__isnull", True)),
+                        fields=["patient", "day"],
+                        include=("substance", "used"),
+                        name="substance_for_trend",
+                    ),
+                    models.Index(fields=["patient", "change_number"], name="substance_for_sync"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "substance__in",
+                                [
+                                    "alcohol",
+                                    "cannabis",
+                                    "nicotine",
+                                    "opioids",
+                                    "stimulants",
+                                    "sedatives",
+                                    "ketamine_outside_treatment",
+                                    "other",
+                                ],
+                            )
+                        ),
+                        name="substance_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("craving__isnull", True),
+                            models.Q(("craving__gte", 0), ("craving__lte", 10)),
+                            _connector="OR",
+                        ),
+                        name="substance_craving_0_to_10",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("amount__isnull", True),
+                            models.Q(("amount__gte", 0), ("amount__lte", 1000000)),
+                            _connector="OR",
+                        ),
+                        name="substance_amount_not_negative",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("triggers__len__lte", 10)), name="substance_at_most_10_triggers"
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="SubstanceLogEvent",
@@ -926,47 +1190,6 @@ class Migration(migrations.Migration):
                 "abstract": False,
             },
         ),
-        migrations.AddIndex(
-            model_name="appointment",
-            index=models.Index(fields=["patient", "starts_at", "id"], name="appointment_list_by_time"),
-        ),
-        migrations.AddIndex(
-            model_name="appointment",
-            index=models.Index(fields=["clinic", "starts_at", "id"], name="appointment_list_of_clinic"),
-        ),
-        migrations.AddIndex(
-            model_name="appointment",
-            index=models.Index(fields=["patient", "change_number"], name="appointment_for_sync"),
-        ),
-        migrations.AddIndex(
-            model_name="appointment",
-            index=models.Index(
-                condition=models.Q(("deleted_at__isnull", True), ("rrule__isnull", False)),
-                fields=["expanded_until_at"],
-                name="appointment_to_expand",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="appointment",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("minutes__gte", 5), ("minutes__lte", 1440)), name="appointment_minutes_5_to_1440"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="appointment",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("kind__in", ["follow_up", "therapy", "treatment"])), name="appointment_kind_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="appointment",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("status__in", ["planned", "confirmed", "move_asked", "cancelled", "held", "no_show"])
-                ),
-                name="appointment_status_known",
-            ),
-        ),
         pgtrigger.migrations.AddTrigger(
             model_name="appointment",
             trigger=pgtrigger.compiler.Trigger(
@@ -1008,49 +1231,6 @@ class Migration(migrations.Migration):
                     table="aftercare_appointmentevent",
                     when="BEFORE",
                 ),
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="exerciselog",
-            index=models.Index(fields=["patient", "started_at", "id"], name="exercise_list_by_time"),
-        ),
-        migrations.AddIndex(
-            model_name="exerciselog",
-            index=models.Index(
-                condition=models.Q(("deleted_at__isnull", True)),
-                fields=["patient", "started_at"],
-                include=("minutes",),
-                name="exercise_for_trend",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="exerciselog",
-            index=models.Index(fields=["patient", "change_number"], name="exercise_for_sync"),
-        ),
-        migrations.AddConstraint(
-            model_name="exerciselog",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("minutes__gte", 0), ("minutes__lte", 1440)), name="exercise_minutes_within_a_day"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="exerciselog",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("steps__isnull", True), models.Q(("steps__gte", 0), ("steps__lte", 200000)), _connector="OR"
-                ),
-                name="exercise_steps_believable",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="exerciselog",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("distance_m__isnull", True),
-                    models.Q(("distance_m__gte", 0), ("distance_m__lte", 1000000)),
-                    _connector="OR",
-                ),
-                name="exercise_distance_believable",
             ),
         ),
         pgtrigger.migrations.AddTrigger(
@@ -1096,82 +1276,6 @@ class Migration(migrations.Migration):
                 ),
             ),
         ),
-        migrations.AddIndex(
-            model_name="moodcheckin",
-            index=models.Index(fields=["patient", "felt_at", "id"], name="checkin_list_by_time"),
-        ),
-        migrations.AddIndex(
-            model_name="moodcheckin",
-            index=models.Index(
-                condition=models.Q(("deleted_at__isnull", True)),
-                fields=["patient", "felt_at"],
-                include=("mood",),
-                name="checkin_for_trend",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="moodcheckin",
-            index=models.Index(fields=["patient", "change_number"], name="checkin_for_sync"),
-        ),
-        migrations.AddConstraint(
-            model_name="moodcheckin",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("mood__gte", 0), ("mood__lte", 10)), name="checkin_mood_0_to_10"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="moodcheckin",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("anxiety__isnull", True), models.Q(("anxiety__gte", 0), ("anxiety__lte", 10)), _connector="OR"
-                ),
-                name="checkin_anxiety_0_to_10",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="moodcheckin",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("energy__isnull", True), models.Q(("energy__gte", 0), ("energy__lte", 10)), _connector="OR"
-                ),
-                name="checkin_energy_0_to_10",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="moodcheckin",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("irritability__isnull", True),
-                    models.Q(("irritability__gte", 0), ("irritability__lte", 10)),
-                    _connector="OR",
-                ),
-                name="checkin_irritability_0_to_10",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="moodcheckin",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("craving__isnull", True), models.Q(("craving__gte", 0), ("craving__lte", 10)), _connector="OR"
-                ),
-                name="checkin_craving_0_to_10",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="moodcheckin",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("clarity__isnull", True), models.Q(("clarity__gte", 0), ("clarity__lte", 10)), _connector="OR"
-                ),
-                name="checkin_clarity_0_to_10",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="moodcheckin",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("tags__len__lte", 10)), name="checkin_at_most_10_tags"
-            ),
-        ),
         pgtrigger.migrations.AddTrigger(
             model_name="moodcheckin",
             trigger=pgtrigger.compiler.Trigger(
@@ -1213,52 +1317,6 @@ class Migration(migrations.Migration):
                     table="aftercare_moodcheckinevent",
                     when="BEFORE",
                 ),
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="nutritionlog",
-            index=models.Index(fields=["patient", "day", "id"], name="nutrition_list_by_time"),
-        ),
-        migrations.AddIndex(
-            model_name="nutritionlog",
-            index=models.Index(
-                condition=models.Q(("deleted_at__isnull", True)),
-                fields=["patient", "day"],
-                include=("meals", "water_ml", "quality"),
-                name="nutrition_for_trend",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="nutritionlog",
-            index=models.Index(fields=["patient", "change_number"], name="nutrition_for_sync"),
-        ),
-        migrations.AddConstraint(
-            model_name="nutritionlog",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("meals__isnull", True), models.Q(("meals__gte", 0), ("meals__lte", 20)), _connector="OR"
-                ),
-                name="nutrition_meals_0_to_20",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="nutritionlog",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("water_ml__isnull", True),
-                    models.Q(("water_ml__gte", 0), ("water_ml__lte", 20000)),
-                    _connector="OR",
-                ),
-                name="nutrition_water_0_to_20_l",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="nutritionlog",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("quality__isnull", True), models.Q(("quality__gte", 0), ("quality__lte", 10)), _connector="OR"
-                ),
-                name="nutrition_quality_0_to_10",
             ),
         ),
         pgtrigger.migrations.AddTrigger(
@@ -1304,23 +1362,6 @@ class Migration(migrations.Migration):
                 ),
             ),
         ),
-        migrations.AddIndex(
-            model_name="occurrence",
-            index=models.Index(fields=["patient", "starts_at"], name="occurrence_of_patient_by_time"),
-        ),
-        migrations.AddConstraint(
-            model_name="occurrence",
-            constraint=models.UniqueConstraint(fields=("appointment", "original_starts_at"), name="occurrence_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="occurrence",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("status__in", ["planned", "confirmed", "move_asked", "cancelled", "held", "no_show"])
-                ),
-                name="occurrence_status_known",
-            ),
-        ),
         pgtrigger.migrations.AddTrigger(
             model_name="occurrence",
             trigger=pgtrigger.compiler.Trigger(
@@ -1364,66 +1405,6 @@ class Migration(migrations.Migration):
                 ),
             ),
         ),
-        migrations.AddIndex(
-            model_name="sleeplog",
-            index=models.Index(fields=["patient", "night_of", "id"], name="sleep_list_by_time"),
-        ),
-        migrations.AddIndex(
-            model_name="sleeplog",
-            index=models.Index(
-                condition=models.Q(("deleted_at__isnull", True)),
-                fields=["patient", "night_of"],
-                include=("minutes_asleep", "quality"),
-                name="sleep_for_trend",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="sleeplog",
-            index=models.Index(fields=["patient", "change_number"], name="sleep_for_sync"),
-        ),
-        migrations.AddConstraint(
-            model_name="sleeplog",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("minutes_asleep__isnull", True),
-                    models.Q(("minutes_asleep__gte", 0), ("minutes_asleep__lte", 1440)),
-                    _connector="OR",
-                ),
-                name="sleep_minutes_within_a_day",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="sleeplog",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("quality__isnull", True), models.Q(("quality__gte", 0), ("quality__lte", 10)), _connector="OR"
-                ),
-                name="sleep_quality_0_to_10",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="sleeplog",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("awakenings__isnull", True),
-                    models.Q(("awakenings__gte", 0), ("awakenings__lte", 100)),
-                    _connector="OR",
-                ),
-                name="sleep_awakenings_0_to_100",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="sleeplog",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("asleep_at__isnull", True),
-                    ("awake_at__isnull", True),
-                    ("awake_at__gt", models.F("asleep_at")),
-                    _connector="OR",
-                ),
-                name="sleep_wakes_after_falling_asleep",
-            ),
-        ),
         pgtrigger.migrations.AddTrigger(
             model_name="sleeplog",
             trigger=pgtrigger.compiler.Trigger(
@@ -1465,68 +1446,6 @@ class Migration(migrations.Migration):
                     table="aftercare_sleeplogevent",
                     when="BEFORE",
                 ),
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="substancelog",
-            index=models.Index(fields=["patient", "day", "id"], name="substance_list_by_time"),
-        ),
-        migrations.AddIndex(
-            model_name="substancelog",
-            index=models.Index(
-                condition=models.Q(("deleted_at__isnull", True)),
-                fields=["patient", "day"],
-                include=("substance", "used"),
-                name="substance_for_trend",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="substancelog",
-            index=models.Index(fields=["patient", "change_number"], name="substance_for_sync"),
-        ),
-        migrations.AddConstraint(
-            model_name="substancelog",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "substance__in",
-                        [
-                            "alcohol",
-                            "cannabis",
-                            "nicotine",
-                            "opioids",
-                            "stimulants",
-                            "sedatives",
-                            "ketamine_outside_treatment",
-                            "other",
-                        ],
-                    )
-                ),
-                name="substance_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="substancelog",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("craving__isnull", True), models.Q(("craving__gte", 0), ("craving__lte", 10)), _connector="OR"
-                ),
-                name="substance_craving_0_to_10",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="substancelog",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("amount__isnull", True), models.Q(("amount__gte", 0), ("amount__lte", 1000000)), _connector="OR"
-                ),
-                name="substance_amount_not_negative",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="substancelog",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("triggers__len__lte", 10)), name="substance_at_most_10_triggers"
             ),
         ),
         pgtrigger.migrations.AddTrigger(

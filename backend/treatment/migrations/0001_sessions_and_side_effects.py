@@ -74,6 +74,44 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("deleted_at__isnull", True), ("started_at__isnull", False)),
+                        fields=["patient", "started_at"],
+                        name="session_for_trend",
+                    ),
+                    models.Index(fields=["clinic", "planned_at"], name="session_list_of_clinic"),
+                    models.Index(fields=["patient", "change_number"], name="session_for_sync"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("route__in", ["iv", "intranasal", "intramuscular", "oral"])),
+                        name="session_route_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("status__in", ["planned", "running", "held", "signed", "cancelled"])),
+                        name="session_status_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("dose_mg__isnull", True),
+                            models.Q(("dose_mg__gte", 0), ("dose_mg__lte", 2000)),
+                            _connector="OR",
+                        ),
+                        name="session_dose_0_to_2000_mg",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("ended_at__isnull", True),
+                            ("started_at__isnull", True),
+                            ("ended_at__gte", models.F("started_at")),
+                            _connector="OR",
+                        ),
+                        name="session_ends_after_start",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="SessionEvent",
@@ -228,6 +266,54 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["patient", "started_at", "id"], name="side_effect_list_by_time"),
+                    models.Index(
+                        condition=models.Q(("deleted_at__isnull", True)),
+                        fields=["patient", "started_at"],
+                        include=("kind", "severity"),
+                        name="side_effect_for_trend",
+                    ),
+                    models.Index(fields=["patient", "change_number"], name="side_effect_for_sync"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "kind__in",
+                                [
+                                    "dizziness",
+                                    "nausea",
+                                    "fatigue",
+                                    "confusion",
+                                    "visual_disturbance",
+                                    "dissociation",
+                                    "raised_blood_pressure",
+                                    "vivid_dreams",
+                                    "sedation",
+                                    "headache",
+                                    "urinary",
+                                    "memory",
+                                    "loss_of_consciousness",
+                                    "other",
+                                ],
+                            )
+                        ),
+                        name="side_effect_kind_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("severity__gte", 1), ("severity__lte", 3)),
+                        name="side_effect_severity_1_to_3",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("ended_at__isnull", True), ("ended_at__gte", models.F("started_at")), _connector="OR"
+                        ),
+                        name="side_effect_ends_after_start",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="SideEffectEvent",
@@ -327,57 +413,6 @@ class Migration(migrations.Migration):
                 "abstract": False,
             },
         ),
-        migrations.AddIndex(
-            model_name="session",
-            index=models.Index(
-                condition=models.Q(("deleted_at__isnull", True), ("started_at__isnull", False)),
-                fields=["patient", "started_at"],
-                name="session_for_trend",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="session",
-            index=models.Index(fields=["clinic", "planned_at"], name="session_list_of_clinic"),
-        ),
-        migrations.AddIndex(
-            model_name="session",
-            index=models.Index(fields=["patient", "change_number"], name="session_for_sync"),
-        ),
-        migrations.AddConstraint(
-            model_name="session",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("route__in", ["iv", "intranasal", "intramuscular", "oral"])),
-                name="session_route_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="session",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("status__in", ["planned", "running", "held", "signed", "cancelled"])),
-                name="session_status_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="session",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("dose_mg__isnull", True), models.Q(("dose_mg__gte", 0), ("dose_mg__lte", 2000)), _connector="OR"
-                ),
-                name="session_dose_0_to_2000_mg",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="session",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("ended_at__isnull", True),
-                    ("started_at__isnull", True),
-                    ("ended_at__gte", models.F("started_at")),
-                    _connector="OR",
-                ),
-                name="session_ends_after_start",
-            ),
-        ),
         pgtrigger.migrations.AddTrigger(
             model_name="session",
             trigger=pgtrigger.compiler.Trigger(
@@ -419,65 +454,6 @@ class Migration(migrations.Migration):
                     table="treatment_sessionevent",
                     when="BEFORE",
                 ),
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="sideeffect",
-            index=models.Index(fields=["patient", "started_at", "id"], name="side_effect_list_by_time"),
-        ),
-        migrations.AddIndex(
-            model_name="sideeffect",
-            index=models.Index(
-                condition=models.Q(("deleted_at__isnull", True)),
-                fields=["patient", "started_at"],
-                include=("kind", "severity"),
-                name="side_effect_for_trend",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="sideeffect",
-            index=models.Index(fields=["patient", "change_number"], name="side_effect_for_sync"),
-        ),
-        migrations.AddConstraint(
-            model_name="sideeffect",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "kind__in",
-                        [
-                            "dizziness",
-                            "nausea",
-                            "fatigue",
-                            "confusion",
-                            "visual_disturbance",
-                            "dissociation",
-                            "raised_blood_pressure",
-                            "vivid_dreams",
-                            "sedation",
-                            "headache",
-                            "urinary",
-                            "memory",
-                            "loss_of_consciousness",
-                            "other",
-                        ],
-                    )
-                ),
-                name="side_effect_kind_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="sideeffect",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("severity__gte", 1), ("severity__lte", 3)), name="side_effect_severity_1_to_3"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="sideeffect",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("ended_at__isnull", True), ("ended_at__gte", models.F("started_at")), _connector="OR"
-                ),
-                name="side_effect_ends_after_start",
             ),
         ),
         pgtrigger.migrations.AddTrigger(
