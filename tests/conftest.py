@@ -37,7 +37,7 @@ def pytest_collection_finish() -> None:
     """What is loaded by now stays to the end: to look for garbage in it took a fifth of the time."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 100)
+    gc.set_threshold(20_000)
 
 
 KEPT = {"django_migrations", "django_content_type", "auth_permission", "django_site"}

@@ -4,8 +4,8 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, setup_logging, task_prerun, worker_ready
-from django.db import close_old_connections
+from celery.signals import beat_init, setup_logging, task_failure, task_prerun, worker_ready
+from django.db import close_old_connections, connections
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.config.settings")
 
@@ -29,6 +29,12 @@ def _log_as_django_does(**_: Any) -> None:
 def _drop_what_was_cut(**_: Any) -> None:
     """As before each request: a connection kept from the last task is asked whether it lives at its first use."""
     close_old_connections()
+
+
+@task_failure.connect
+def _begin_anew(**_: Any) -> None:
+    """The next task begins with new connections: one to a server that has become a replica still answers."""
+    connections.close_all()
 
 
 @beat_init.connect

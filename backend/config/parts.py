@@ -44,11 +44,11 @@ def load() -> None:
 
     backend.config.celery.app.loader.import_default_modules()
     list(get_resolver().reverse_dict)
-    # What is loaded stays: looking through all of it for garbage again and again was a quarter of a worker's time. And a
-    # batch makes some ten thousand things that all go by themselves: looked through each seven hundred, a tenth of it.
+    # What is loaded stays: looking through all of it for garbage again and again was a quarter of a worker's time. And
+    # a batch makes ten thousand things that all go by themselves: to look at each seven hundred was a tenth of it.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 100)
+    gc.set_threshold(20_000)
 
 
 def count_together() -> None:

@@ -87,10 +87,11 @@ UPDATE reminders_delivery SET status = 'pending', lease_token = NULL, lease_ends
 WHERE lease_ends_at < %(now)s AND (status = 'leased' OR (status = 'sending' AND channel = ANY(%(resent)s)))
 """
 
-# Reminders before deliveries, and in the order of their ids, as everywhere.
+# What will be parked: reminders before deliveries, and in the order of their ids, as everywhere.
 _HOLD_LOST = """
 SELECT id FROM reminders_reminder WHERE id IN (
-  SELECT reminder_id FROM reminders_delivery WHERE lease_ends_at < %(now)s AND status = 'sending')
+  SELECT reminder_id FROM reminders_delivery
+  WHERE lease_ends_at < %(now)s AND status = 'sending' AND channel <> ALL(%(resent)s))
 ORDER BY id FOR NO KEY UPDATE
 """
 
@@ -231,7 +232,7 @@ def recover(*, now: datetime) -> int:
     else it is parked as `unknown`, for staff to see."""
     resent = [name for name, channel in channels.OUTWARD.items() if channel.honours_key]
     with access.dispatching("recover"), connections["dispatch"].cursor() as cursor:
-        cursor.execute(_HOLD_LOST, {"now": now})
+        cursor.execute(_HOLD_LOST, {"now": now, "resent": resent})
         cursor.execute(_RECOVER, {"now": now, "resent": resent})
         recovered = int(cursor.rowcount)
         cursor.execute(_PARK, {"now": now})

@@ -107,17 +107,10 @@ class Vault:
 
 
 @contextlib.contextmanager
-def turn() -> Iterator[None]:
-    """A server takes one restore at a time: tests of other workers wait for theirs."""
+def opened(database: str, folder: Path) -> Iterator[Vault]:
+    """A vault for one test, tidied after it. A server takes one restore at a time: tests of other processes wait."""
     with open(Path(tempfile.gettempdir()) / "afterglow-test-restores.lock", "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextlib.contextmanager
-def opened(database: str, folder: Path) -> Iterator[Vault]:
-    """A vault for one test, tidied after it."""
-    with turn():
         vault = Vault(target=folder, database=database)
         yield vault
         for connection in connections.all(initialized_only=True):

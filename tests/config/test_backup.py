@@ -26,7 +26,7 @@ from backend.config.backups import configured, manifest, places, swap, tables, v
 from backend.config.backups.sealing import Refused
 from backend.interop import erasure, ledger
 from tests.cast import Cast
-from tests.config.backing import NOW, PURPOSE, Vault, execute, opened, turn
+from tests.config.backing import NOW, PURPOSE, Vault, execute, opened
 
 pytestmark = pytest.mark.slow
 
@@ -364,18 +364,20 @@ AT_WORK = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND usesysid
 
 
 def test_an_owner_drops_a_database_in_which_a_vacuum_is_at_work(database: str) -> None:
-    address = configured.owner_address()
-    with turn(), swap.administering(address) as admin:
-        name = swap.make_beside(admin, database=f"{database}_busy")
-    with psycopg.connect(conninfo.make_conninfo(address, dbname=name), autocommit=True) as line:
-        line.execute(SLOW)
-    with psycopg.connect(conninfo.make_conninfo(address, dbname="postgres"), autocommit=True) as watching:
-        until = time.monotonic() + 150  # PostgreSQL looks by itself, once a minute where nobody told it otherwise
-        while watching.execute(AT_WORK, [name]).fetchone() == (0,):
-            assert time.monotonic() < until
-            time.sleep(0.2)
-    with turn(), swap.administering(address) as admin:
-        swap.drop(admin, name)
+    def to(name: str) -> swap.Admin:
+        return psycopg.connect(conninfo.make_conninfo(configured.owner_address(), dbname=name), autocommit=True)
+
+    with to("postgres") as admin:
+        name = swap.make_beside(admin, database=f"busy_{database}")
+        try:
+            with to(name) as line:
+                line.execute(SLOW)
+            until = time.monotonic() + 150  # PostgreSQL looks by itself, once a minute where nobody told it otherwise
+            while admin.execute(AT_WORK, [name]).fetchone() == (0,):
+                assert time.monotonic() < until
+                time.sleep(0.2)
+        finally:
+            swap.drop(admin, name)
         assert admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is None
 
 

@@ -34,6 +34,14 @@ def claimed(person):
     claiming.claim(now=DUE)
 
 
+def apart(work):
+    """What it answers, in a thread with connections of its own."""
+    try:
+        return work()
+    finally:
+        connections.close_all()
+
+
 def emails(person):
     return [(each.attempt, each.status, each.error) for each in deliveries(person, channel="email")]
 
@@ -58,16 +66,10 @@ def test_who_has_sent_one_and_begins_the_next_takes_the_reminder_of_the_lower_id
     with access.maintaining("test"):  # the higher one leaves first
         Delivery.objects.filter(reminder=high).update(try_at=later(minutes=-1))
 
-    def work():
-        try:
-            return dispatch.deliver(now=DUE)
-        finally:
-            connections.close_all()
-
     with ThreadPoolExecutor() as pool:
         with door(cast.patient):
             Reminder.objects.select_for_update(no_key=True).get(id=low)
-            handed = pool.submit(work)
+            handed = pool.submit(apart, lambda: dispatch.deliver(now=DUE))
             until(lambda: len(post.mails) == 1 and waiting() == 1)
             assert Reminder.objects.select_for_update(no_key=True, skip_locked=True).filter(id=high).first()
         assert handed.result() == 2
@@ -132,6 +134,31 @@ def test_who_lost_the_lease_sends_nothing(cast, post):
     lease(later(seconds=121), uuid.uuid4())
     with access.dispatching(), batches.cursor() as cursor:
         assert leases.start(cursor, ids=[held.id], token=stale, now=later(seconds=122)) == []
+
+
+def test_what_is_parked_is_taken_reminder_by_reminder_in_the_order_of_their_ids(cast, post):
+    for _ in range(2):
+        appointment(cast.patient, later(hours=2), clinic=cast.clinic.id)
+    claiming.claim(now=DUE)
+    low, high = sorted(row.id for row in ledger(cast.patient, status="due"))
+    with access.maintaining("test"):
+        Delivery.objects.filter(reminder__in=[low, high]).update(
+            status="sending", lease_token=uuid.uuid4(), lease_ends_at=DUE
+        )
+
+    def free(model, **which):
+        return bool(model.objects.select_for_update(no_key=True, skip_locked=True).filter(**which))
+
+    with ThreadPoolExecutor() as pool:
+        with door(cast.patient):
+            Reminder.objects.select_for_update(no_key=True).get(id=low)
+            recovered = pool.submit(apart, lambda: leases.recover(now=later(seconds=1)))
+            until(lambda: waiting() == 1)
+            assert free(Reminder, id=high)
+            assert free(Delivery, reminder=low)
+            assert free(Delivery, reminder=high)
+        assert recovered.result() == 0
+    assert [row.reason for row in ledger(cast.patient, id__in=[low, high])] == ["unconfirmed", "unconfirmed"]
 
 
 def test_a_mail_whose_sender_died_while_sending_is_parked_for_staff_and_not_sent_again(cast, post):
