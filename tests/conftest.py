@@ -1,7 +1,6 @@
 """What every test stands on: a real database with the application's role, a real cast, real servers where asked for."""
 
 import gc
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +12,7 @@ from django.db.utils import ProgrammingError
 
 from tests import cast as casting
 from tests import databases
-from tests.live import App, Stack, run_stack, serve
+from tests.live import App, Stack, run_stack, serve, worker
 
 # Numbered databases of Redis: 0 is the demo's, 1 the launcher's word for tests, each worker has one of its own.
 FIRST_REDIS = 2
@@ -21,8 +20,7 @@ FIRST_REDIS = 2
 
 def pytest_configure(config: pytest.Config) -> None:
     """What one worker's tests count in the cache is not emptied by another's."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
-    url = f"{settings.REDIS_URL.rpartition('/')[0]}/{FIRST_REDIS + int(worker) % 6}"
+    url = f"{settings.REDIS_URL.rpartition('/')[0]}/{FIRST_REDIS + worker() % 6}"
     settings.REDIS_URL = settings.CELERY_BROKER_URL = settings.CACHES["default"]["LOCATION"] = url
     # Tests ask faster than people; those of the limits themselves turn them on.
     settings.RATE_LIMITS = "off"

@@ -24,7 +24,7 @@ def make(worker: str) -> str:
     clone = hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]
     name = f"{PREFIX}_{clone}_{worker}"
     template = f"{PREFIX}_{clone}_template_{_fingerprint()}"
-    with _lock(), _maintenance() as admin:
+    with one_at_a_time("databases"), maintenance() as admin:
         known = {row[0] for row in admin.execute("SELECT datname FROM pg_database")}
         if template not in known:
             for old in known:
@@ -42,7 +42,7 @@ def drop(name: str) -> None:
     """Removes the worker's database."""
     for alias in connections:
         connections[alias].close()
-    with _lock(), _maintenance() as admin:
+    with one_at_a_time("databases"), maintenance() as admin:
         swap.drop(admin, name)
 
 
@@ -82,14 +82,16 @@ def _fingerprint() -> str:
 
 
 @contextlib.contextmanager
-def _lock() -> Iterator[None]:
-    with open(Path(tempfile.gettempdir()) / "afterglow-test-databases.lock", "a") as file:
+def one_at_a_time(what: str) -> Iterator[None]:
+    """Tests of other processes wait for their turn; not to be nested."""
+    with open(Path(tempfile.gettempdir()) / f"afterglow-test-{what}.lock", "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 @contextlib.contextmanager
-def _maintenance() -> Iterator[swap.Admin]:
-    address = conninfo.make_conninfo(configured.owner_address(), dbname="postgres")
+def maintenance(database: str = "postgres") -> Iterator[swap.Admin]:
+    """The owner's connection to a database, by default one that is no test's."""
+    address = conninfo.make_conninfo(configured.owner_address(), dbname=database)
     with psycopg.connect(address, autocommit=True) as admin:
         yield admin

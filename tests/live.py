@@ -32,6 +32,11 @@ class App:
     pid: int
 
 
+def worker() -> int:
+    """Which of the processes that share the tests this is, from 0."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
 def free_port() -> int:
     """A port on loopback that nobody listens on."""
     with socket.socket() as probe:
@@ -139,8 +144,7 @@ def run_stack(database: str, folder: Path, **more: str) -> Iterator[Stack]:
     """All parts on this database, each with a log file in `folder`; the broker's numbered database is theirs alone."""
     port, smtp = free_port(), free_port()
     base_url = f"http://127.0.0.1:{port}"
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    broker = settings.REDIS_URL.rpartition("/")[0] + f"/{8 + worker % 8}"
+    broker = settings.REDIS_URL.rpartition("/")[0] + f"/{8 + worker() % 8}"
     with Redis.from_url(broker) as redis:
         redis.flushdb()
     variables = environment(

@@ -1,12 +1,10 @@
 """What the tests of backup and restore share: a target with its key, taking and bringing back without a command."""
 
 import contextlib
-import fcntl
 import os
 import secrets
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +18,7 @@ from psycopg import conninfo, sql
 from backend.config import home
 from backend.config.backups import backup, configured, restore, swap, tables
 from backend.config.backups.manifest import Manifest
+from tests import databases
 from tests.live import environment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,8 +108,7 @@ class Vault:
 @contextlib.contextmanager
 def opened(database: str, folder: Path) -> Iterator[Vault]:
     """A vault for one test, tidied after it. A server takes one restore at a time: tests of other processes wait."""
-    with open(Path(tempfile.gettempdir()) / "afterglow-test-restores.lock", "a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with databases.one_at_a_time("restores"):
         vault = Vault(target=folder, database=database)
         yield vault
         for connection in connections.all(initialized_only=True):

@@ -11,13 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from django.conf import settings
 from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connections
-from psycopg import conninfo
 
 from backend.accounts import chain
 from backend.common import clock
@@ -25,6 +23,7 @@ from backend.config import home, setup
 from backend.config.backups import configured, manifest, places, swap, tables, verify
 from backend.config.backups.sealing import Refused
 from backend.interop import erasure, ledger
+from tests import databases
 from tests.cast import Cast
 from tests.config.backing import NOW, PURPOSE, Vault, execute, opened
 
@@ -364,13 +363,10 @@ AT_WORK = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND usesysid
 
 
 def test_an_owner_drops_a_database_in_which_a_vacuum_is_at_work(database: str) -> None:
-    def to(name: str) -> swap.Admin:
-        return psycopg.connect(conninfo.make_conninfo(configured.owner_address(), dbname=name), autocommit=True)
-
-    with to("postgres") as admin:
+    with databases.maintenance() as admin:
         name = swap.make_beside(admin, database=f"busy_{database}")
         try:
-            with to(name) as line:
+            with databases.maintenance(name) as line:
                 line.execute(SLOW)
             until = time.monotonic() + 150  # PostgreSQL looks by itself, once a minute where nobody told it otherwise
             while admin.execute(AT_WORK, [name]).fetchone() == (0,):

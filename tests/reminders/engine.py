@@ -32,21 +32,23 @@ def until(condition: Callable[[], Any], *, seconds: float = 15.0) -> None:
         time.sleep(0.05)
 
 
+def apart(work: Callable[[], Any]) -> Any:
+    """What it answers, in a thread with connections of its own."""
+    try:
+        return work()
+    finally:
+        connections.close_all()
+
+
 def at_once(person: Person, *requests: Callable[[], Any], before: Callable[[], Any] = lambda: None) -> list[Any]:
     """The answers to requests that all wait for the person's counter, in this order, while `before` is done."""
-
-    def send(request: Callable[[], Any]) -> Any:
-        try:
-            return request()
-        finally:
-            connections.close_all()
 
     with ThreadPoolExecutor() as pool:
         with door(person):
             counters.lock(patient_id=person.id)
             sent = []
             for request in requests:
-                sent.append(pool.submit(send, request))
+                sent.append(pool.submit(apart, request))
                 until(lambda: waiting() == len(sent))
             before()
         return [each.result() for each in sent]

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from django.db import connections
 
 from backend.accounts import access
 from backend.reminders import batches, channels, claiming, dispatch, doorbell, leases, planning
@@ -17,6 +16,7 @@ from tests.live import free_port
 from tests.reminders.engine import (
     DUE,
     NOON,
+    apart,
     appointment,
     check_in_rule,
     deliveries,
@@ -34,12 +34,15 @@ def claimed(person):
     claiming.claim(now=DUE)
 
 
-def apart(work):
-    """What it answers, in a thread with connections of its own."""
-    try:
-        return work()
-    finally:
-        connections.close_all()
+def two_due(cast):
+    for _ in range(2):
+        appointment(cast.patient, later(hours=2), clinic=cast.clinic.id)
+    claiming.claim(now=DUE)
+    return sorted(row.id for row in ledger(cast.patient, status="due"))
+
+
+def free(model, **which):
+    return bool(model.objects.select_for_update(no_key=True, skip_locked=True).filter(**which))
 
 
 def emails(person):
@@ -59,10 +62,7 @@ def test_a_claimed_reminder_arrives_by_mail_and_is_sent(cast, post):
 
 
 def test_who_has_sent_one_and_begins_the_next_takes_the_reminder_of_the_lower_id_first(cast, post):
-    for _ in range(2):
-        appointment(cast.patient, later(hours=2), clinic=cast.clinic.id)
-    claiming.claim(now=DUE)
-    low, high = sorted(row.id for row in ledger(cast.patient, status="due"))
+    low, high = two_due(cast)
     with access.maintaining("test"):  # the higher one leaves first
         Delivery.objects.filter(reminder=high).update(try_at=later(minutes=-1))
 
@@ -71,7 +71,7 @@ def test_who_has_sent_one_and_begins_the_next_takes_the_reminder_of_the_lower_id
             Reminder.objects.select_for_update(no_key=True).get(id=low)
             handed = pool.submit(apart, lambda: dispatch.deliver(now=DUE))
             until(lambda: len(post.mails) == 1 and waiting() == 1)
-            assert Reminder.objects.select_for_update(no_key=True, skip_locked=True).filter(id=high).first()
+            assert free(Reminder, id=high)
         assert handed.result() == 2
     assert [row.status for row in ledger(cast.patient, id__in=[low, high])] == ["sent", "sent"]
 
@@ -137,17 +137,11 @@ def test_who_lost_the_lease_sends_nothing(cast, post):
 
 
 def test_what_is_parked_is_taken_reminder_by_reminder_in_the_order_of_their_ids(cast, post):
-    for _ in range(2):
-        appointment(cast.patient, later(hours=2), clinic=cast.clinic.id)
-    claiming.claim(now=DUE)
-    low, high = sorted(row.id for row in ledger(cast.patient, status="due"))
+    low, high = two_due(cast)
     with access.maintaining("test"):
         Delivery.objects.filter(reminder__in=[low, high]).update(
             status="sending", lease_token=uuid.uuid4(), lease_ends_at=DUE
         )
-
-    def free(model, **which):
-        return bool(model.objects.select_for_update(no_key=True, skip_locked=True).filter(**which))
 
     with ThreadPoolExecutor() as pool:
         with door(cast.patient):
